@@ -1,0 +1,298 @@
+//! The merged policy: every rule with its id, every setting with the rule that set it.
+
+use crate::diagnostic::Diagnostic;
+use crate::glob::{Context, Glob};
+use crate::hostname::NetworkRule;
+use crate::merge::{self, Layer, Sources};
+use crate::rule::{self, Effect, Key, Shape};
+use crate::text::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+/// `LAYER:table.key:"text"`; never an index, so that it stays true when a list grows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct RuleId(String);
+
+impl RuleId {
+    pub fn new(layer: &str, key: &str, text: &str) -> Self {
+        Self(format!("{layer}:{key}:{text:?}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub id: RuleId,
+    pub key: &'static Key,
+    pub text: String,
+    /// Height of its layer: the higher decides between equal patterns.
+    pub rank: usize,
+    /// Of path rules; empty when a variable with a default was unset.
+    pub globs: Vec<Glob>,
+    /// Of network rules.
+    pub peer: Option<NetworkRule>,
+    /// `protect`: allowed and reported.
+    pub report: bool,
+    pub because: Option<String>,
+}
+
+/// A scalar and the rule that set it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub value: String,
+    pub id: RuleId,
+}
+
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub context: Context,
+    rules: Vec<Rule>,
+    settings: BTreeMap<String, Setting>,
+    /// Entries of an untrusted layer that do not count, each once.
+    pub ignored: Vec<RuleId>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Settings where no layer says anything: the strictest, by name.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("exec.default", "deny"),
+    ("exec.written", "allow"),
+    ("network.default", "deny"),
+    ("network.namespace", "private"),
+    ("process.user_namespaces", "deny"),
+    ("process.ptrace", "allow"),
+];
+
+impl Policy {
+    pub fn build(sources: &Sources, context: Context) -> Result<Self, Vec<Diagnostic>> {
+        let (stacked, mut found) = merge::stack(sources);
+        let built_in = |(key, value): &(&str, &str)| {
+            let id = RuleId::new("built-in", key, value);
+            (
+                (*key).to_owned(),
+                Setting {
+                    value: (*value).into(),
+                    id,
+                },
+            )
+        };
+        let mut policy = Self {
+            context,
+            rules: Vec::new(),
+            settings: BUILT_IN.iter().map(built_in).collect(),
+            ignored: Vec::new(),
+            warnings: Vec::new(),
+        };
+        for (rank, layer) in stacked.iter().enumerate() {
+            let mut fresh: HashMap<(String, String), usize> = policy
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(n, r)| ((r.key.path(), r.text.clone()), n))
+                .collect();
+            let mut gone = Vec::new();
+            for entry in &layer.text.entries {
+                if layer.restricted && !merge::counts(entry) {
+                    if entry.key.effect != Effect::Neutral {
+                        policy.ignored.push(id_of(&layer.layer, entry));
+                    }
+                } else if entry.removes {
+                    match fresh.remove(&(entry.key.path(), entry.text.clone())) {
+                        Some(n) => gone.push(n),
+                        None => found.push(
+                            Diagnostic::error(
+                                &layer.text.origin,
+                                entry.span.clone(),
+                                format!("no rule below has exactly the text `{}`", entry.text),
+                            )
+                            .help(format!(
+                                "`stockade policy show` lists the rules of {}",
+                                entry.key.path()
+                            )),
+                        ),
+                    }
+                } else if let Some(mistake) = policy.add(
+                    entry,
+                    &layer.layer,
+                    &layer.text.origin,
+                    rank,
+                    layer.restricted,
+                ) {
+                    found.push(mistake);
+                }
+            }
+            gone.sort_unstable();
+            for n in gone.into_iter().rev() {
+                policy.rules.remove(n);
+            }
+        }
+        if found.is_empty() {
+            policy.warn(&stacked);
+            Ok(policy)
+        } else {
+            Err(found)
+        }
+    }
+
+    fn add(
+        &mut self,
+        entry: &Entry,
+        layer: &Layer,
+        origin: &str,
+        rank: usize,
+        restricted: bool,
+    ) -> Option<Diagnostic> {
+        let Entry {
+            key,
+            text,
+            removes: _,
+            report,
+            because,
+            span,
+        } = entry;
+        let id = id_of(layer, entry);
+        if matches!(
+            key.shape,
+            Shape::Version | Shape::Text | Shape::Flag | Shape::Names
+        ) {
+            return None;
+        }
+        if let Some(strictness) = strictness_of(key, text) {
+            let stricter = self
+                .settings
+                .get(&key.path())
+                .and_then(|s| strictness_of(key, &s.value))
+                .is_none_or(|old| strictness > old);
+            if !restricted || stricter {
+                self.settings.insert(
+                    key.path(),
+                    Setting {
+                        value: text.clone(),
+                        id,
+                    },
+                );
+            } else {
+                self.ignored.push(id);
+            }
+            return None;
+        }
+        let globs = match key.shape {
+            Shape::Paths | Shape::Protect => {
+                match Glob::parse(
+                    text,
+                    &self.context,
+                    layer.may_read_environment(),
+                    key.shape == Shape::Protect,
+                ) {
+                    Ok(globs) => globs,
+                    Err(error) => {
+                        return Some(Diagnostic::error(
+                            origin,
+                            span.clone(),
+                            format!("{error}: `{text}`"),
+                        ));
+                    }
+                }
+            }
+            _ => Vec::new(),
+        };
+        let peer = if key.shape == Shape::Network {
+            NetworkRule::parse(text).ok()
+        } else {
+            None
+        };
+        let rule = Rule {
+            id,
+            key,
+            text: text.clone(),
+            rank,
+            globs,
+            peer,
+            report: *report,
+            because: because.clone(),
+        };
+        self.rules.push(rule);
+        None
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rules of one key, in order.
+    pub fn of<'p>(&'p self, table: &'p str, name: &'p str) -> impl Iterator<Item = &'p Rule> {
+        self.rules
+            .iter()
+            .filter(move |r| r.key.table == table && r.key.name == name)
+    }
+
+    pub fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.get(key)
+    }
+
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.settings.iter().map(|(k, s)| (k.as_str(), s))
+    }
+
+    pub fn accepts(&self, partial: &str) -> bool {
+        self.of("enforcement", "accept_partial")
+            .any(|r| r.text == partial)
+    }
+
+    /// Rules that a stricter one of the same text makes void.
+    fn warn(&mut self, stacked: &[merge::Stacked]) {
+        const PAIRS: &[(&str, &str)] = &[
+            ("read", "deny_read"),
+            ("write", "deny_write"),
+            ("write", "deny_read"),
+            ("allow", "deny"),
+        ];
+        let denied: HashMap<(&str, &str, &str), &Rule> = self
+            .rules
+            .iter()
+            .map(|r| ((r.key.table, r.key.name, r.text.as_str()), r))
+            .collect();
+        for (rank, layer) in stacked.iter().enumerate() {
+            for entry in layer.text.entries.iter().filter(|e| !e.removes) {
+                for (_, deny) in PAIRS.iter().filter(|(allow, _)| *allow == entry.key.name) {
+                    let Some(by) = denied.get(&(entry.key.table, *deny, entry.text.as_str()))
+                    else {
+                        continue;
+                    };
+                    if by.rank >= rank {
+                        let message =
+                            format!("`{}` has no effect: {} denies the same", entry.text, by.id);
+                        self.warnings.push(Diagnostic::warning(
+                            &layer.text.origin,
+                            entry.span.clone(),
+                            message,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn id_of(layer: &Layer, entry: &Entry) -> RuleId {
+    RuleId::new(layer.name(), &entry.key.path(), &entry.text)
+}
+
+/// How strict a scalar is; `None` where the key holds a list. The smaller limit is the stricter.
+fn strictness_of(key: &Key, value: &str) -> Option<u64> {
+    match key.shape {
+        Shape::Mode(words) => words.iter().position(|w| *w == value).map(|n| n as u64),
+        Shape::Bytes => rule::bytes(value).map(|n| u64::MAX - n),
+        Shape::Seconds => rule::seconds(value).map(|n| u64::MAX - n),
+        Shape::Count => value.parse::<u64>().ok().map(|n| u64::MAX - n),
+        _ => None,
+    }
+}
