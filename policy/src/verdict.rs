@@ -203,8 +203,10 @@ impl Policy {
             ("protect", Deny),
         ];
         let Some((specificity, rank, verdict, rule)) = self.best("filesystem", &keys, path) else {
-            let none = Decision::built_in(Deny, "filesystem.write", "nothing names it");
-            return if read.verdict == Deny { read } else { none };
+            // a rule that hides the name says more than the absence of one
+            let hidden = !read.rule.as_str().starts_with("built-in:") && read.verdict == Deny;
+            return if hidden { read } else { Decision::built_in(Deny, "filesystem.write", "nothing names it") };
+        };
         };
         let decided = Decision {
             verdict,

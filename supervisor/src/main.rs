@@ -1,1 +1,22 @@
-fn main() {}
+//! `stockade`: command line, session, and what the user sees.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod command;
+mod exit;
+mod layers;
+mod output;
+mod trust;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let arguments = cli::Arguments::parse_from(cli::with_run(std::env::args_os().collect()));
+    match command::dispatch(arguments) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.print();
+            failure.code().into()
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line. Help, man page and completions are made from these rows.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "stockade",
+    version,
+    about = "run a command so that the kernel decides what it may do",
+    max_term_width = 100
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether an access is allowed, by which rule, and which line would change it
+    #[command(alias = "explain")]
+    Why(Box<Why>),
+    /// Report every mistake of policy files, and how many names each pattern matches now
+    Check(Check),
+    /// Let the allow rules of the project's .stockade.toml count
+    Trust(Trust),
+    /// Show the merged policy, the presets, the schema
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print the man page or completions
+    #[command(subcommand)]
+    Generate(Generate),
+}
+
+/// What decides the policy of a session.
+#[derive(Debug, Args, Default)]
+pub struct PolicyOptions {
+    /// Workspace, writable under the presets; several times for several [default: the current directory]
+    #[arg(short = 'w', long = "workspace", value_name = "DIR")]
+    pub workspaces: Vec<PathBuf>,
+    /// Lowest layer
+    #[arg(long, value_name = "PRESET")]
+    pub preset: Option<String>,
+    /// A policy file above all other layers
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub allow_read: Vec<String>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub allow_write: Vec<String>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub allow_exec: Vec<String>,
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
+    pub allow_net: Vec<String>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub allow_env: Vec<String>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub deny_read: Vec<String>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub deny_write: Vec<String>,
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub deny_exec: Vec<String>,
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
+    pub deny_net: Vec<String>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub deny_env: Vec<String>,
+    /// Set a variable for the agent
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    Read,
+    Write,
+    Exec,
+    Connect,
+}
+
+#[derive(Debug, Args)]
+pub struct Why {
+    pub verb: Verb,
+    /// A path, or HOST:PORT for connect
+    pub object: String,
+    #[command(flatten)]
+    pub policy: PolicyOptions,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// The project [default: the current directory]
+    pub directory: Option<PathBuf>,
+    /// Without asking
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Every rule with its id, low to high
+    Show(Box<PolicyOptions>),
+    /// The presets, or the text of one
+    Presets { name: Option<String> },
+    /// JSON Schema of the format
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    Man,
+    Completions { shell: clap_complete::Shell },
+}
+
+/// `stockade -- CMD` and `stockade -w DIR -- CMD` mean `run`.
+pub fn with_run(arguments: Vec<OsString>) -> Vec<OsString> {
+    arguments
+}

@@ -1,0 +1,31 @@
+//! One file a command.
+
+mod check;
+mod policy;
+mod trust;
+mod why;
+
+use crate::cli::{Arguments, Command, Generate};
+use crate::exit::Failure;
+use clap::CommandFactory;
+
+pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
+    match arguments.command {
+        Command::Why(why) => why::run(&why),
+        Command::Check(check) => check::run(&check),
+        Command::Trust(trust) => trust::run(&trust),
+        Command::Policy(command) => policy::run(command),
+        Command::Generate(Generate::Man) => Ok(clap_mangen::Man::new(Arguments::command())
+            .render(&mut std::io::stdout())
+            .map(|()| 0)?),
+        Command::Generate(Generate::Completions { shell }) => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "stockade",
+                &mut std::io::stdout(),
+            );
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `stockade why`: verdict, rule, and the line that would change it.
+
+use crate::cli::{Verb, Why};
+use crate::exit::Failure;
+use crate::layers;
+use crate::output::{escaped, say};
+use std::path::{Path, PathBuf};
+use stockade_policy::{Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Verdict};
+
+pub fn run(why: &Why) -> Result<u8, Failure> {
+    let policy = layers::policy(&why.policy)?;
+    let decision = match why.verb {
+        Verb::Read => policy.decide(&Access::File {
+            operation: FileOperation::Read,
+            path: &object(&why.object, &policy.context.home)?,
+        }),
+        Verb::Write => policy.decide(&Access::File {
+            operation: FileOperation::Write,
+            path: &object(&why.object, &policy.context.home)?,
+        }),
+        Verb::Exec => policy.decide(&Access::Exec {
+            path: &object(&why.object, &policy.context.home)?,
+            written: false,
+        }),
+        Verb::Connect => connect(&policy, &why.object)?,
+    };
+    let Decision { verdict, rule } = &decision;
+    let because = policy
+        .rules()
+        .iter()
+        .find(|r| r.id == *rule)
+        .and_then(|r| r.because.clone());
+    let line = change(why.verb, &why.object, *verdict);
+    if why.json {
+        let value = serde_json::json!({ "verdict": verdict, "rule": rule, "because": because, "change": line });
+        say(&value.to_string())?;
+        return Ok(0);
+    }
+    let word = match verdict {
+        Verdict::Allow => "allow",
+        Verdict::Ask => "ask",
+        Verdict::Deny => "deny",
+    };
+    say(&format!(
+        "{word}  {} {}",
+        format!("{:?}", why.verb).to_lowercase(),
+        escaped(&why.object)
+    ))?;
+    say(&format!("rule     {}", escaped(rule.as_str())))?;
+    if let Some(because) = because {
+        say(&format!("because  {}", escaped(&because)))?;
+    }
+    say(&format!("change   {}", escaped(&line)))?;
+    Ok(0)
+}
+
+/// The object as the policy names it: absolute, links in the directories resolved.
+fn object(text: &str, home: &Path) -> Result<PathBuf, Failure> {
+    let path = match text.strip_prefix('~') {
+        Some(tail) if tail.is_empty() || tail.starts_with('/') => {
+            home.join(tail.trim_start_matches('/'))
+        }
+        Some(_) | None => std::env::current_dir()
+            .map_err(|e| Failure::file("find", Path::new("."), e))?
+            .join(text),
+    };
+    let mut missing = Vec::new();
+    let mut known = path.as_path();
+    loop {
+        match known.canonicalize() {
+            Ok(real) => return Ok(missing.iter().rev().fold(real, |p, name| p.join(name))),
+            Err(_) => match (known.parent(), known.file_name()) {
+                (Some(parent), Some(name)) => {
+                    missing.push(name.to_owned());
+                    known = parent;
+                }
+                _ => {
+                    return Err(Failure::Usage(format!(
+                        "{}: a path with `..` below a name that does not exist",
+                        escaped(text)
+                    )));
+                }
+            },
+        }
+    }
+}
+
+fn connect(policy: &stockade_policy::Policy, text: &str) -> Result<Decision, Failure> {
+    let usage = |why: String| Failure::Usage(format!("connect takes HOST:PORT: {why}"));
+    let rule = NetworkRule::parse(text).map_err(usage)?;
+    if rule.ports.0 != rule.ports.1 {
+        return Err(usage("one port".into()));
+    }
+    let protocol = rule.protocol.unwrap_or(Protocol::Tcp);
+    match &rule.peer {
+        Peer::Name(name) => Ok(policy.decide(&Access::Connect {
+            name: Some(name),
+            address: None,
+            port: rule.ports.0,
+            protocol,
+        })),
+        Peer::Network(address, _) => Ok(policy.decide(&Access::Connect {
+            name: None,
+            address: Some(*address),
+            port: rule.ports.0,
+            protocol,
+        })),
+        Peer::Below(_) => Err(usage("one host".into())),
+    }
+}
+
+fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
+    let (table, allow, deny) = match verb {
+        Verb::Read => ("filesystem", "read", "deny_read"),
+        Verb::Write => ("filesystem", "write", "deny_write"),
+        Verb::Exec => ("exec", "allow", "deny"),
+        Verb::Connect => ("network", "allow", "deny"),
+    };
+    let key = if verdict == Verdict::Allow {
+        deny
+    } else {
+        allow
+    };
+    format!("[{table}] {key} = [{}]", serde_json::json!(object))
+}

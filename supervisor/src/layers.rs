@@ -1,0 +1,278 @@
+//! From files and flags to the layers of a policy, and what its variables stand for.
+
+use crate::cli::PolicyOptions;
+use crate::exit::Failure;
+use crate::output;
+use crate::trust;
+use nix::fcntl::OFlag;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use stockade_policy::{Context, Diagnostic, Layer, Policy, Source, Sources};
+
+pub const PROJECT_FILE: &str = ".stockade.toml";
+
+/// A policy file is read to this size at most; the parser's own bound is lower.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The merged policy of a session as the command line asks for it.
+pub fn policy(options: &PolicyOptions) -> Result<Policy, Failure> {
+    let context = context(&options.workspaces)?;
+    let sources = sources(options, &context)?;
+    build(&sources, context)
+}
+
+pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {
+    let policy = Policy::build(sources, context)
+        .map_err(|mistakes| Failure::Policy(render(&mistakes, sources)))?;
+    if !policy.warnings.is_empty() {
+        output::complain(&render(&policy.warnings, sources));
+    }
+    Ok(policy)
+}
+
+fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {
+    let text = |origin: &str| {
+        sources
+            .layers
+            .iter()
+            .find(|s| s.origin == origin)
+            .map_or("", |s| s.text.as_str())
+    };
+    let all: Vec<_> = mistakes
+        .iter()
+        .map(|m| m.render(text(&m.origin), output::colour()))
+        .collect();
+    all.join("\n\n")
+}
+
+pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
+    let real = |path: &Path| {
+        path.canonicalize()
+            .map_err(|e| Failure::file("use the workspace", path, e))
+    };
+    let here = PathBuf::from(".");
+    let asked = if workspaces.is_empty() {
+        std::slice::from_ref(&here)
+    } else {
+        workspaces
+    };
+    let workspaces = asked
+        .iter()
+        .map(|w| real(w))
+        .collect::<Result<Vec<_>, _>>()?;
+    let home = home()?;
+    let variable = |name: &str, default: PathBuf| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+            .unwrap_or(default)
+    };
+    let runtime = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));
+    Ok(Context {
+        workspaces,
+        tmp: variable("TMPDIR", "/tmp".into()),
+        config: variable("XDG_CONFIG_HOME", home.join(".config")),
+        cache: variable("XDG_CACHE_HOME", home.join(".cache")),
+        runtime: variable("XDG_RUNTIME_DIR", runtime),
+        environment: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect::<BTreeMap<_, _>>(),
+        home,
+    })
+}
+
+/// `HOME`, or the user's entry when it is unset: the path that programs will use, links resolved.
+fn home() -> Result<PathBuf, Failure> {
+    let path = match std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+    {
+        Some(path) => path,
+        None => nix::unistd::User::from_uid(nix::unistd::getuid())
+            .ok()
+            .flatten()
+            .map(|u| u.dir)
+            .ok_or_else(|| {
+                Failure::Usage(
+                    "HOME is not set and the user has no entry in the user database".into(),
+                )
+            })?,
+    };
+    path.canonicalize()
+        .map_err(|e| Failure::file("use the home", &path, e))
+}
+
+/// Where stockade keeps what outlives a session; never visible inside.
+pub fn state(home: &Path) -> PathBuf {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute());
+    state
+        .unwrap_or_else(|| home.join(".local/state"))
+        .join("stockade")
+}
+
+fn sources(options: &PolicyOptions, context: &Context) -> Result<Sources, Failure> {
+    let mut layers = Vec::new();
+    let mut add = |layer: Layer, path: &Path, follow: bool| -> Result<(), Failure> {
+        if let Some(text) = read(path, follow)? {
+            layers.push(Source {
+                layer,
+                origin: path.display().to_string(),
+                text,
+            });
+        }
+        Ok(())
+    };
+    add(Layer::System, Path::new("/etc/stockade/policy.toml"), true)?;
+    add(
+        Layer::User,
+        &context.config.join("stockade/policy.toml"),
+        true,
+    )?;
+    for workspace in &context.workspaces {
+        let path = workspace.join(PROJECT_FILE);
+        let trusted = match read(&path, false)? {
+            Some(text) => trust::is_trusted(&state(&context.home), &path, &text),
+            None => continue,
+        };
+        add(Layer::Project { trusted }, &path, false)?;
+    }
+    if let Some(path) = &options.policy {
+        let text = read(path, true)?;
+        let missing =
+            || Failure::file("read the policy", path, std::io::ErrorKind::NotFound.into());
+        layers.push(Source {
+            layer: Layer::CommandLine,
+            origin: path.display().to_string(),
+            text: text.ok_or_else(missing)?,
+        });
+    }
+    if let Some(text) = flags(options)? {
+        layers.push(Source {
+            layer: Layer::CommandLine,
+            origin: "command line".into(),
+            text,
+        });
+    }
+    Ok(Sources {
+        preset: options.preset.clone(),
+        layers,
+    })
+}
+
+/// The text of a policy file; `None` when there is none. A project's file is not followed
+/// through a symbolic link: it could name a secret whose text then stands in a message.
+pub fn read(path: &Path, follow: bool) -> Result<Option<String>, Failure> {
+    let fail = |error| Failure::file("read the policy", path, error);
+    let flags = OFlag::O_CLOEXEC
+        | OFlag::O_NONBLOCK
+        | if follow {
+            OFlag::empty()
+        } else {
+            OFlag::O_NOFOLLOW
+        };
+    let file = match std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fail(e)),
+    };
+    if !file.metadata().map_err(fail)?.is_file() {
+        return Err(fail(std::io::Error::other("not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(fail)?;
+    String::from_utf8(bytes).map(Some).map_err(|e| {
+        fail(std::io::Error::other(format!(
+            "not UTF-8 at byte {}",
+            e.utf8_error().valid_up_to()
+        )))
+    })
+}
+
+/// The flags as a layer: the same text, the same parser, the same rules.
+fn flags(options: &PolicyOptions) -> Result<Option<String>, Failure> {
+    let absolute = |text: &String| -> Result<String, Failure> {
+        let rooted = text.starts_with(['/', '~', '$', '!']);
+        if rooted {
+            return Ok(text.clone());
+        }
+        let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
+        let path = here.join(text);
+        let clean: PathBuf = path
+            .components()
+            .filter(|c| !matches!(c, std::path::Component::CurDir))
+            .collect();
+        Ok(clean.display().to_string())
+    };
+    let paths = |items: &[String]| items.iter().map(absolute).collect::<Result<Vec<_>, _>>();
+    let PolicyOptions {
+        workspaces: _,
+        preset: _,
+        policy: _,
+        allow_read,
+        allow_write,
+        allow_exec,
+        allow_net,
+        allow_env,
+        deny_read,
+        deny_write,
+        deny_exec,
+        deny_net,
+        deny_env,
+        set,
+    } = options;
+    let tables = [
+        (
+            "filesystem",
+            vec![
+                ("read", paths(allow_read)?),
+                ("write", paths(allow_write)?),
+                ("deny_read", paths(deny_read)?),
+                ("deny_write", paths(deny_write)?),
+            ],
+        ),
+        (
+            "exec",
+            vec![("allow", paths(allow_exec)?), ("deny", paths(deny_exec)?)],
+        ),
+        (
+            "network",
+            vec![("allow", allow_net.clone()), ("deny", deny_net.clone())],
+        ),
+        (
+            "environment",
+            vec![("pass", allow_env.clone()), ("drop", deny_env.clone())],
+        ),
+    ];
+    let mut text = String::from("version = 1\n");
+    let mut any = false;
+    for (table, keys) in &tables {
+        text += &format!("[{table}]\n");
+        for (key, items) in keys.iter().filter(|(_, items)| !items.is_empty()) {
+            any = true;
+            text += &format!("{key} = {}\n", serde_json::json!(items));
+        }
+    }
+    if !set.is_empty() {
+        any = true;
+        text += "[environment.set]\n";
+        for pair in set {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Failure::Usage(format!("-e {}: it takes NAME=VALUE", output::escaped(pair)))
+            })?;
+            text += &format!(
+                "{} = {}\n",
+                serde_json::json!(name),
+                serde_json::json!(value)
+            );
+        }
+    }
+    Ok(any.then_some(text))
+}

@@ -1,0 +1,32 @@
+//! What stockade itself prints. Text from outside is escaped before it reaches a terminal.
+
+use std::io::Write;
+
+/// Control characters as escapes.
+pub fn escaped(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}
+
+/// One message on standard error.
+pub fn complain(text: &str) {
+    // a closed standard error leaves nobody to tell
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// On standard output; a closed pipe is reported to the caller.
+pub fn say(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+pub fn colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
