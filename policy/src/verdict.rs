@@ -205,8 +205,11 @@ impl Policy {
         let Some((specificity, rank, verdict, rule)) = self.best("filesystem", &keys, path) else {
             // a rule that hides the name says more than the absence of one
             let hidden = !read.rule.as_str().starts_with("built-in:") && read.verdict == Deny;
-            return if hidden { read } else { Decision::built_in(Deny, "filesystem.write", "nothing names it") };
-        };
+            return if hidden {
+                read
+            } else {
+                Decision::built_in(Deny, "filesystem.write", "nothing names it")
+            };
         };
         let decided = Decision {
             verdict,
