@@ -1,0 +1,4 @@
+//! Kernel mechanisms, one a file.
+
+pub mod seccomp;
+pub mod view;

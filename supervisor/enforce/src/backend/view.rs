@@ -1,0 +1,381 @@
+//! The session's view: a new tmpfs as root, each visible tree attached to it by descriptor.
+//! Mount points are made in the session's own file systems only, never in the user's tree.
+
+use crate::plan::{Item, Source};
+use crate::sys;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{fchdir, pivot_root, symlinkat};
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
+const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
+const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
+
+/// Which item failed, and how; `None` is the root itself.
+pub type Failed = (Option<usize>, Errno);
+
+/// Of a new /proc: unwritable, and empty, as container runtimes do.
+const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+const PROC_MASKED: &[&str] = &[
+    "acpi",
+    "asound",
+    "kcore",
+    "keys",
+    "key-users",
+    "kmsg",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
+const SYS_MASKED: &[&str] = &[
+    "firmware",
+    "kernel/debug",
+    "kernel/tracing",
+    "kernel/security",
+    "fs/bpf",
+    "fs/cgroup",
+];
+
+struct View {
+    root: OwnedFd,
+    /// Paths where a tree of the host stands: nothing is made below them.
+    host: BTreeSet<PathBuf>,
+}
+
+/// Opens every source first: the new root hides part of the old tree.
+pub fn open_sources(view: &[Item]) -> Result<Vec<Option<OwnedFd>>, Failed> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let one = |(n, item): (usize, &Item)| match &item.source {
+        Source::Host { path, .. }
+        | Source::Device { path }
+        | Source::Overlay { lower: path, .. } => openat2(AT_FDCWD, path, how)
+            .map(Some)
+            .map_err(|e| (Some(n), e)),
+        Source::Private { .. }
+        | Source::Content { .. }
+        | Source::Symlink { .. }
+        | Source::Masked { .. }
+        | Source::Proc
+        | Source::Sys
+        | Source::DevPts => Ok(None),
+    };
+    view.iter().enumerate().map(one).collect()
+}
+
+/// In the new mount namespace: builds the view and makes it the root.
+pub fn enter(view: &[Item], sources: &[Option<OwnedFd>]) -> Result<(), Failed> {
+    let whole = |e| (None, e);
+    // nothing done here may reach the host, nor later mounts of the host come in
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .map_err(whole)?;
+    let root = sys::new_mount(
+        c"tmpfs",
+        &[(c"mode", c"0755"), (c"size", c"16m")],
+        NOSUID | NODEV,
+    )
+    .map_err(whole)?;
+    let at = open(
+        "/tmp",
+        OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY,
+        Mode::empty(),
+    )
+    .map_err(whole)?;
+    sys::attach(root.as_fd(), at.as_fd()).map_err(whole)?;
+    let mut view_root = View {
+        root,
+        host: BTreeSet::new(),
+    };
+    for (n, (item, source)) in view.iter().zip(sources).enumerate() {
+        view_root
+            .place(item, source.as_ref())
+            .map_err(|e| (Some(n), e))?;
+    }
+    let View { root, host: _ } = view_root;
+    sys::restrict_mount(root.as_fd(), RDONLY, false).map_err(whole)?;
+    fchdir(&root).map_err(whole)?;
+    pivot_root(".", ".").map_err(whole)?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(whole)?;
+    nix::unistd::chdir("/").map_err(whole)
+}
+
+impl View {
+    fn place(&mut self, item: &Item, source: Option<&OwnedFd>) -> Result<(), Errno> {
+        let at = item.at.strip_prefix("/").unwrap_or(&item.at);
+        match (&item.source, source) {
+            (Source::Host { path: _, writable }, Some(fd)) => {
+                let tree = sys::clone_tree(fd.as_fd())?;
+                sys::restrict_mount(
+                    tree.as_fd(),
+                    NOSUID | NODEV | if *writable { 0 } else { RDONLY },
+                    true,
+                )?;
+                let directory = is_directory(fd.as_fd())?;
+                sys::attach(tree.as_fd(), self.point(at, directory)?.as_fd())?;
+                self.host.insert(item.at.clone());
+                Ok(())
+            }
+            (Source::Device { path: _ }, Some(fd)) => {
+                let tree = sys::clone_tree(fd.as_fd())?;
+                sys::restrict_mount(tree.as_fd(), NOSUID | NOEXEC, false)?;
+                sys::attach(tree.as_fd(), self.point(at, false)?.as_fd())
+            }
+            (
+                Source::Overlay {
+                    lower: _,
+                    upper,
+                    work,
+                },
+                Some(fd),
+            ) => {
+                let options = [
+                    (c"lowerdir".to_owned(), fd_path(fd)),
+                    (c"upperdir".to_owned(), c_path(upper)?),
+                    (c"workdir".to_owned(), c_path(work)?),
+                ];
+                let mut options: Vec<_> = options
+                    .iter()
+                    .map(|(k, v)| (k.as_c_str(), v.as_c_str()))
+                    .collect();
+                options.push((c"userxattr", c""));
+                self.overlay(at, &options)?;
+                self.host.insert(item.at.clone());
+                Ok(())
+            }
+            (Source::Private { mode }, None) => {
+                let mode = CString::new(format!("{mode:o}")).map_err(|_| Errno::EINVAL)?;
+                self.fresh(at, c"tmpfs", &[(c"mode", mode.as_c_str())], NOSUID | NODEV)
+                    .map(drop)
+            }
+            (Source::Content { text }, None) => self.content(at, text),
+            (Source::Symlink { target }, None) => {
+                self.parents(at)?;
+                match symlinkat(target, &self.root, at) {
+                    Err(Errno::EEXIST) => Ok(()),
+                    other => other,
+                }
+            }
+            (Source::Masked { directory }, None) => self.mask(at, *directory),
+            (Source::Proc, None) => self.proc(at),
+            (Source::Sys, None) => {
+                self.fresh(at, c"sysfs", &[], NOSUID | NODEV | NOEXEC | RDONLY)?;
+                SYS_MASKED
+                    .iter()
+                    .try_for_each(|name| self.mask_if_there(&at.join(name)))
+            }
+            (Source::DevPts, None) => self
+                .fresh(
+                    at,
+                    c"devpts",
+                    &[
+                        (c"ptmxmode", c"0666"),
+                        (c"mode", c"0620"),
+                        (c"newinstance", c""),
+                    ],
+                    NOSUID | NOEXEC,
+                )
+                .map(drop),
+            // open_sources opens exactly the first three
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn overlay(
+        &self,
+        at: &Path,
+        options: &[(&std::ffi::CStr, &std::ffi::CStr)],
+    ) -> Result<(), Errno> {
+        // userxattr is a flag without value, which new_mount's strings cannot say: mount(2) can
+        let text = options.iter().map(|(k, v)| {
+            let (k, v) = (k.to_string_lossy(), v.to_string_lossy());
+            if v.is_empty() {
+                k.into_owned()
+            } else {
+                format!("{k}={v}")
+            }
+        });
+        let text = text.collect::<Vec<_>>().join(",");
+        let point = self.point(at, true)?;
+        mount(
+            Some("overlay"),
+            fd_path(&point).as_c_str(),
+            Some("overlay"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            Some(text.as_str()),
+        )
+    }
+
+    fn fresh(
+        &self,
+        at: &Path,
+        kind: &std::ffi::CStr,
+        options: &[(&std::ffi::CStr, &std::ffi::CStr)],
+        attributes: u64,
+    ) -> Result<OwnedFd, Errno> {
+        let mounted = sys::new_mount(kind, options, attributes)?;
+        sys::attach(mounted.as_fd(), self.point(at, true)?.as_fd())?;
+        Ok(mounted)
+    }
+
+    fn content(&mut self, at: &Path, text: &str) -> Result<(), Errno> {
+        self.parents(at)?;
+        let flags = OFlag::O_CREAT
+            | OFlag::O_WRONLY
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let file = openat(&self.root, at, flags, Mode::from_bits_truncate(0o444))?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            rest = &rest[nix::unistd::write(&file, rest)?..];
+        }
+        Ok(())
+    }
+
+    fn proc(&self, at: &Path) -> Result<(), Errno> {
+        self.fresh(at, c"proc", &[], NOSUID | NODEV | NOEXEC)?;
+        for name in PROC_READ_ONLY {
+            let Some(fd) = self.existing(&at.join(name))? else {
+                continue;
+            };
+            let tree = sys::clone_tree(fd.as_fd())?;
+            sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, true)?;
+            sys::attach(tree.as_fd(), fd.as_fd())?;
+        }
+        PROC_MASKED
+            .iter()
+            .try_for_each(|name| self.mask_if_there(&at.join(name)))
+    }
+
+    fn mask_if_there(&self, at: &Path) -> Result<(), Errno> {
+        match self.existing(at)? {
+            Some(fd) => self.mask(at, is_directory(fd.as_fd())?),
+            None => Ok(()),
+        }
+    }
+
+    /// A directory is covered by an empty one without permissions, a file by an empty file without.
+    fn mask(&self, at: &Path, directory: bool) -> Result<(), Errno> {
+        let Some(point) = self.existing(at)? else {
+            return Ok(());
+        };
+        if directory {
+            let empty = sys::new_mount(
+                c"tmpfs",
+                &[(c"mode", c"0000"), (c"size", c"4k")],
+                RDONLY | NOSUID | NODEV | NOEXEC,
+            )?;
+            return sys::attach(empty.as_fd(), point.as_fd());
+        }
+        let holder = sys::new_mount(
+            c"tmpfs",
+            &[(c"mode", c"0700"), (c"size", c"4k")],
+            NOSUID | NODEV | NOEXEC,
+        )?;
+        drop(openat(
+            &holder,
+            "mask",
+            OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?);
+        // a detached tree can be copied only where the kernel attached it: by way of the mount point
+        sys::attach(
+            holder.as_fd(),
+            self.point(Path::new(".stockade-mask"), true)?.as_fd(),
+        )?;
+        let file = openat(
+            &holder,
+            "mask",
+            OFlag::O_PATH | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        let tree = sys::clone_tree(file.as_fd())?;
+        sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        sys::attach(tree.as_fd(), point.as_fd())?;
+        umount2(fd_path(&holder).as_c_str(), MntFlags::MNT_DETACH)
+    }
+
+    fn existing(&self, at: &Path) -> Result<Option<OwnedFd>, Errno> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        match openat2(&self.root, at, how) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The mount point at `at`: what exists, else made, but never below a tree of the host.
+    fn point(&self, at: &Path, directory: bool) -> Result<OwnedFd, Errno> {
+        if let Some(fd) = self.existing(at)? {
+            return Ok(fd);
+        }
+        self.parents(at)?;
+        if directory {
+            mkdirat(&self.root, at, Mode::from_bits_truncate(0o755))?;
+        } else {
+            drop(openat(
+                &self.root,
+                at,
+                OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+                Mode::from_bits_truncate(0o444),
+            )?);
+        }
+        self.existing(at)?.ok_or(Errno::ENOENT)
+    }
+
+    fn parents(&self, at: &Path) -> Result<(), Errno> {
+        if Path::new("/")
+            .join(at)
+            .ancestors()
+            .any(|a| self.host.contains(a))
+        {
+            return Err(Errno::EROFS);
+        }
+        let mut made = PathBuf::new();
+        for part in at.parent().into_iter().flat_map(Path::iter) {
+            made.push(part);
+            match mkdirat(&self.root, &made, Mode::from_bits_truncate(0o755)) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_directory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let stat = nix::sys::stat::fstat(fd)?;
+    Ok(stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
+}
+
+fn fd_path(fd: &OwnedFd) -> CString {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
+}
+
+/// A path as an overlay option; `,`, `:` and `\` would end it.
+fn c_path(path: &Path) -> Result<CString, Errno> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.iter().any(|b| b",:\\".contains(b)) {
+        Err(Errno::EINVAL)
+    } else {
+        CString::new(bytes).map_err(|_| Errno::EINVAL)
+    }
+}

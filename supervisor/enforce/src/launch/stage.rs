@@ -1,0 +1,277 @@
+//! The fresh process that becomes the session: stage, init, agent. Single-threaded throughout.
+
+use super::message::{Message, Step};
+use crate::backend::view;
+use crate::plan::{Limit, Plan};
+use crate::sys::{self, Fork};
+use caps::CapSet;
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, chdir, execve, getegid, geteuid};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+type Outcome<T> = Result<T, (Step, u32, Errno)>;
+
+fn at(step: Step) -> impl Fn(Errno) -> (Step, u32, Errno) {
+    move |errno| (step, u32::MAX, errno)
+}
+
+/// What a terminal sends to its whole foreground group: the agent is in it and takes them itself.
+const TERMINAL: &[Signal] = &[
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGHUP,
+];
+
+fn ignore_terminal() -> Result<(), Errno> {
+    TERMINAL.iter().try_for_each(|s| sys::ignore(*s))
+}
+
+/// Body of `stockade __stage CONTROL PLAN`; never returns.
+pub fn stage(arguments: &[String]) -> ! {
+    let fd = |n: usize| {
+        arguments
+            .get(n)
+            .and_then(|a| a.parse().ok())
+            .ok_or(Errno::EINVAL)
+            .and_then(sys::inherited)
+    };
+    let Ok(control) = fd(0) else { sys::leave(125) };
+    let outcome = fd(1)
+        .map_err(at(Step::Plan))
+        .and_then(|plan| run(&control, plan));
+    match outcome {
+        Ok(status) => tell(&control, Message::Exited(status)),
+        Err(failed) => fail(&control, failed),
+    }
+    sys::leave(0)
+}
+
+fn tell(control: &OwnedFd, message: Message) {
+    // the supervisor's end closed means that it is gone, and with it whoever would listen
+    if send(
+        control.as_raw_fd(),
+        &message.encode(),
+        MsgFlags::MSG_NOSIGNAL,
+    )
+    .is_err()
+    {
+        sys::leave(125);
+    }
+}
+
+fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
+    tell(
+        control,
+        Message::Failed {
+            step,
+            item,
+            errno: errno as i32,
+        },
+    );
+}
+
+fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
+    die_with_parent().map_err(at(Step::Plan))?;
+    let plan: Plan = serde_json::from_reader(std::fs::File::from(plan))
+        .map_err(|_| (Step::Plan, u32::MAX, Errno::EBADMSG))?;
+    let sources =
+        view::open_sources(&plan.view).map_err(|(item, e)| (Step::Open, number(item), e))?;
+    let (uid, gid) = (geteuid(), getegid());
+    let (mine, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .map_err(at(Step::Namespaces))?;
+    match sys::fork_into(namespaces(&plan)).map_err(at(Step::Namespaces))? {
+        Fork::Child => {
+            drop(mine);
+            let status = init(control, &plan, &sources, &theirs);
+            match status {
+                Ok(status) => sys::leave(status),
+                Err(failed) => {
+                    fail(control, failed);
+                    sys::leave(125)
+                }
+            }
+        }
+        Fork::Parent(init) => {
+            drop((theirs, sources));
+            // the terminal's signals are the agent's; this process only waits
+            ignore_terminal().map_err(at(Step::Namespaces))?;
+            map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
+            send(mine.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map_err(at(Step::Ids))?;
+            // from here on init says what happens; the agent's status comes back on the same pair
+            let mut status = [0; 4];
+            let got = read_status(&mine, &mut status);
+            wait_for(init);
+            // without one init reported its failure itself, or was killed
+            if got {
+                Ok(i32::from_ne_bytes(status))
+            } else {
+                sys::leave(125)
+            }
+        }
+    }
+}
+
+fn number(item: Option<usize>) -> u32 {
+    item.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX)
+}
+
+fn namespaces(plan: &Plan) -> libc::c_int {
+    let network = if plan.own_network {
+        libc::CLONE_NEWNET
+    } else {
+        0
+    };
+    libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP
+        | network
+}
+
+fn die_with_parent() -> Result<(), Errno> {
+    prctl::set_pdeathsig(Signal::SIGKILL)
+}
+
+/// One id each, equal inside and outside: files made inside belong to the user.
+fn map_ids(init: Pid, uid: u32, gid: u32) -> Result<(), Errno> {
+    let write = |name: &str, text: String| {
+        std::fs::write(format!("/proc/{init}/{name}"), text)
+            .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+    };
+    write("setgroups", "deny".into())?;
+    write("uid_map", format!("{uid} {uid} 1\n"))?;
+    write("gid_map", format!("{gid} {gid} 1\n"))
+}
+
+fn read_status(from: &OwnedFd, status: &mut [u8; 4]) -> bool {
+    loop {
+        match recv(from.as_raw_fd(), status, MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            Ok(4) => return true,
+            Ok(_) | Err(_) => return false,
+        }
+    }
+}
+
+fn wait_for(pid: Pid) {
+    while waitpid(pid, None) == Err(Errno::EINTR) {}
+}
+
+/// Process 1: builds the view, starts the agent, reaps. With it dies every process inside.
+fn init(
+    control: &OwnedFd,
+    plan: &Plan,
+    sources: &[Option<OwnedFd>],
+    stage: &OwnedFd,
+) -> Outcome<i32> {
+    die_with_parent().map_err(at(Step::Namespaces))?;
+    let mut go = [0; 1];
+    if recv(stage.as_raw_fd(), &mut go, MsgFlags::empty()) != Ok(1) {
+        sys::leave(125); // the stage is gone or has reported why there is no map
+    }
+    nix::unistd::sethostname("stockade").map_err(at(Step::Namespaces))?;
+    view::enter(&plan.view, sources).map_err(|(item, e)| (Step::View, number(item), e))?;
+    if plan.own_network {
+        sys::loopback_up().map_err(at(Step::Loopback))?;
+    }
+    let filter = plan.filter.as_slice();
+    match sys::fork_into(0).map_err(at(Step::Exec))? {
+        Fork::Child => {
+            let Err(failed) = agent(control, plan, filter);
+            fail(control, failed);
+            sys::leave(125)
+        }
+        Fork::Parent(agent) => {
+            confine_init(filter)?;
+            let status = reap(agent);
+            send(
+                stage.as_raw_fd(),
+                &status.to_ne_bytes(),
+                MsgFlags::MSG_NOSIGNAL,
+            )
+            .map_err(at(Step::Exec))?;
+            Ok(0)
+        }
+    }
+}
+
+/// init keeps nothing that the agent could want.
+fn confine_init(filter: &[u8]) -> Outcome<()> {
+    prctl::set_dumpable(false).map_err(at(Step::Capabilities))?;
+    ignore_terminal().map_err(at(Step::Limits))?;
+    drop_capabilities()?;
+    prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
+    sys::install_filter(filter).map_err(at(Step::Filter))
+}
+
+fn reap(agent: Pid) -> i32 {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == agent => return code,
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == agent => return -(signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return 125,
+        }
+    }
+}
+
+fn agent(control: &OwnedFd, plan: &Plan, filter: &[u8]) -> Outcome<std::convert::Infallible> {
+    let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| (Step::Exec, u32::MAX, Errno::EINVAL));
+    let executable = c(plan.executable.as_os_str().as_bytes())?;
+    let arguments = plan
+        .arguments
+        .iter()
+        .map(|a| c(a.as_bytes()))
+        .collect::<Outcome<Vec<_>>>()?;
+    let environment = plan
+        .environment
+        .iter()
+        .map(|(k, v)| c(format!("{k}={v}").as_bytes()))
+        .collect::<Outcome<Vec<_>>>()?;
+    chdir(&plan.directory).map_err(at(Step::Directory))?;
+    for (limit, amount) in &plan.limits {
+        let resource = match limit {
+            Limit::Cpu => Resource::RLIMIT_CPU,
+            Limit::Files => Resource::RLIMIT_NOFILE,
+            Limit::FileSize => Resource::RLIMIT_FSIZE,
+        };
+        setrlimit(resource, *amount, *amount).map_err(at(Step::Limits))?;
+    }
+    drop_capabilities()?;
+    prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
+    sys::close_from_at_exec(3).map_err(at(Step::Descriptors))?;
+    tell(control, Message::Started);
+    sys::install_filter(filter).map_err(at(Step::Filter))?;
+    execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
+}
+
+/// From every set, bounding included: no exec inside gains any.
+fn drop_capabilities() -> Outcome<()> {
+    for set in [
+        CapSet::Bounding,
+        CapSet::Ambient,
+        CapSet::Inheritable,
+        CapSet::Effective,
+        CapSet::Permitted,
+    ] {
+        caps::clear(None, set).map_err(|_| (Step::Capabilities, u32::MAX, Errno::EPERM))?;
+    }
+    Ok(())
+}
