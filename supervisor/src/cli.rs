@@ -18,6 +18,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a command in a session of its own (also: `stockade -- CMD`)
+    Run(Box<Run>),
+    /// Show what `run` would do: the view, the environment dropped, what is held in part
+    Plan(Box<Run>),
+    #[command(name = "__stage", hide = true)]
+    Stage { arguments: Vec<String> },
     /// Say whether an access is allowed, by which rule, and which line would change it
     #[command(alias = "explain")]
     Why(Box<Why>),
@@ -31,6 +37,22 @@ pub enum Command {
     /// Print the man page or completions
     #[command(subcommand)]
     Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub policy: PolicyOptions,
+    /// As `plan`
+    #[arg(long)]
+    pub dry_run: bool,
+    #[arg(long)]
+    pub json: bool,
+    /// No summary at the end
+    #[arg(long)]
+    pub quiet: bool,
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
 }
 
 /// What decides the policy of a session.
@@ -121,6 +143,11 @@ pub enum Generate {
 }
 
 /// `stockade -- CMD` and `stockade -w DIR -- CMD` mean `run`.
-pub fn with_run(arguments: Vec<OsString>) -> Vec<OsString> {
+pub fn with_run(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).and_then(|a| a.to_str()).unwrap_or("");
+    let asks_about_itself = ["-h", "--help", "-V", "--version"].contains(&first);
+    if first.starts_with('-') && !asks_about_itself {
+        arguments.insert(1, "run".into());
+    }
     arguments
 }

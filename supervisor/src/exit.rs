@@ -18,6 +18,13 @@ pub enum Failure {
     },
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Plan(#[from] stockade_enforce::CompileError),
+    /// A requirement that nothing on this level holds.
+    #[error("not started: {0}")]
+    Unmet(String),
+    #[error("{0}")]
+    Launch(#[from] stockade_enforce::LaunchError),
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -32,15 +39,29 @@ impl Failure {
     }
 
     pub fn code(&self) -> u8 {
-        FAILED
+        match self {
+            Self::Plan(stockade_enforce::CompileError::NotFound(_)) => 127,
+            Self::Launch(error) => error.code(),
+            Self::Policy(_)
+            | Self::File { .. }
+            | Self::Usage(_)
+            | Self::Plan(_)
+            | Self::Unmet(_)
+            | Self::Output(_) => FAILED,
+        }
     }
 
     /// On standard error; a closed one is no reason to fail differently.
     pub fn print(&self) {
         match self {
             Self::Policy(text) => crate::output::complain(text),
-            Self::File { .. } | Self::Usage(_) | Self::Output(_) => {
-                crate::output::complain(&format!("stockade: {self}"))
+            Self::File { .. }
+            | Self::Usage(_)
+            | Self::Plan(_)
+            | Self::Unmet(_)
+            | Self::Launch(_)
+            | Self::Output(_) => {
+                crate::output::complain(&format!("stockade: {self}"));
             }
         }
     }

@@ -228,9 +228,11 @@ fn source(request: &Request<'_>, path: &Path) -> Result<Option<Source>, CompileE
     let policy = request.policy;
     let Ok(found) = path.symlink_metadata() else {
         // an empty directory of its own needs nothing on the host
-        return Ok(
-            (governing(policy, path) == Some("private")).then_some(Source::Private { mode: 0o700 })
-        );
+        let own = policy
+            .of("filesystem", "private")
+            .flat_map(|r| &r.globs)
+            .any(|g| g.literal().as_deref() == Some(path));
+        return Ok(own.then_some(Source::Private { mode: 0o700 }));
     };
     let decide = |operation| policy.verdict(&Access::File { operation, path }) == Verdict::Allow;
     if !decide(FileOperation::Read) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod policy;
+mod run;
 mod trust;
 mod why;
 
@@ -11,6 +12,9 @@ use clap::CommandFactory;
 
 pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
+        Command::Run(run) => run::run(&run),
+        Command::Plan(run) => run::show(&run),
+        Command::Stage { arguments } => stockade_enforce::stage(&arguments),
         Command::Why(why) => why::run(&why),
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),

@@ -183,11 +183,7 @@ impl View {
                 .fresh(
                     at,
                     c"devpts",
-                    &[
-                        (c"ptmxmode", c"0666"),
-                        (c"mode", c"0620"),
-                        (c"newinstance", c""),
-                    ],
+                    &[(c"ptmxmode", c"0666"), (c"mode", c"0620")],
                     NOSUID | NOEXEC,
                 )
                 .map(drop),

@@ -84,8 +84,6 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
     die_with_parent().map_err(at(Step::Plan))?;
     let plan: Plan = serde_json::from_reader(std::fs::File::from(plan))
         .map_err(|_| (Step::Plan, u32::MAX, Errno::EBADMSG))?;
-    let sources =
-        view::open_sources(&plan.view).map_err(|(item, e)| (Step::Open, number(item), e))?;
     let (uid, gid) = (geteuid(), getegid());
     let (mine, theirs) = socketpair(
         AddressFamily::Unix,
@@ -97,7 +95,7 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
     match sys::fork_into(namespaces(&plan)).map_err(at(Step::Namespaces))? {
         Fork::Child => {
             drop(mine);
-            let status = init(control, &plan, &sources, &theirs);
+            let status = init(control, &plan, &theirs);
             match status {
                 Ok(status) => sys::leave(status),
                 Err(failed) => {
@@ -107,7 +105,7 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
             }
         }
         Fork::Parent(init) => {
-            drop((theirs, sources));
+            drop(theirs);
             // the terminal's signals are the agent's; this process only waits
             ignore_terminal().map_err(at(Step::Namespaces))?;
             map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
@@ -175,19 +173,17 @@ fn wait_for(pid: Pid) {
 }
 
 /// Process 1: builds the view, starts the agent, reaps. With it dies every process inside.
-fn init(
-    control: &OwnedFd,
-    plan: &Plan,
-    sources: &[Option<OwnedFd>],
-    stage: &OwnedFd,
-) -> Outcome<i32> {
+fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     die_with_parent().map_err(at(Step::Namespaces))?;
     let mut go = [0; 1];
     if recv(stage.as_raw_fd(), &mut go, MsgFlags::empty()) != Ok(1) {
         sys::leave(125); // the stage is gone or has reported why there is no map
     }
     nix::unistd::sethostname("stockade").map_err(at(Step::Namespaces))?;
-    view::enter(&plan.view, sources).map_err(|(item, e)| (Step::View, number(item), e))?;
+    // here, because only mounts of this mount namespace may be copied (check_mnt)
+    let sources =
+        view::open_sources(&plan.view).map_err(|(item, e)| (Step::Open, number(item), e))?;
+    view::enter(&plan.view, &sources).map_err(|(item, e)| (Step::View, number(item), e))?;
     if plan.own_network {
         sys::loopback_up().map_err(at(Step::Loopback))?;
     }
