@@ -152,3 +152,73 @@ fn a_home_as_workspace_is_refused() {
     let out = place.stockade(&["run", "-w", home.to_str().unwrap(), "--", "true"]);
     assert_eq!(out.status.code(), Some(125));
 }
+
+/// Whether some process has `marker` among its arguments.
+fn runs(marker: &str) -> bool {
+    let with = |entry: std::io::Result<std::fs::DirEntry>| {
+        let line = entry
+            .ok()
+            .and_then(|e| std::fs::read(e.path().join("cmdline")).ok())
+            .unwrap_or_default();
+        line.split(|b| *b == 0)
+            .any(|word| word == marker.as_bytes())
+    };
+    std::fs::read_dir("/proc").unwrap().any(with)
+}
+
+/// Looks until it is so, for ten seconds at most.
+fn becomes(what: impl Fn() -> bool) -> bool {
+    (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        what()
+    })
+}
+
+#[test]
+fn killing_the_supervisor_ends_the_session_and_its_daemons() {
+    let place = Place::new("kill");
+    let marker = format!("86400.{}", std::process::id());
+    let script = format!("setsid sleep {marker} & (setsid sleep {marker} &); sleep {marker}");
+    let mut supervisor = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(["run", "--", "/bin/sh", "-c", &script])
+        .current_dir(place.workspace())
+        .env("HOME", place.0.join("home"))
+        .spawn()
+        .unwrap();
+    assert!(becomes(|| runs(&marker)), "the session started");
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    assert!(becomes(|| !runs(&marker)), "something survived");
+}
+
+#[test]
+fn a_daemon_ends_with_the_command() {
+    let place = Place::new("daemon");
+    let marker = format!("86401.{}", std::process::id());
+    let (code, _) = place.sh(&format!("setsid sleep {marker} >/dev/null 2>&1 & exit 3"));
+    assert_eq!(code, Some(3));
+    assert!(becomes(|| !runs(&marker)), "something survived");
+}
+
+#[test]
+fn an_untrusted_project_is_listed_and_does_not_widen() {
+    let place = Place::new("trust");
+    std::fs::write(
+        place.workspace().join(".stockade.toml"),
+        "version = 1\n[filesystem]\nread = ['/etc/shadow']\ndeny_write = ['${workspace}/fixed']\n",
+    )
+    .unwrap();
+    std::fs::create_dir(place.workspace().join("fixed")).unwrap();
+    let (code, text) = place.sh("cat /etc/shadow; echo x > fixed/a; true");
+    assert_eq!(code, Some(0));
+    assert!(
+        text.contains("No such file") && text.contains("Read-only file system"),
+        "{text}"
+    );
+    assert!(
+        text.contains("project:filesystem.read:\"/etc/shadow\""),
+        "{text}"
+    );
+    assert_eq!(place.stockade(&["trust", "--yes"]).status.code(), Some(0));
+    assert_eq!(place.sh("test -e /etc/shadow").0, Some(0));
+}
