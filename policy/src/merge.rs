@@ -9,9 +9,13 @@ use crate::text::{Entry, PolicyText};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     Preset(String),
+    /// What the command's own installation needs.
+    Command,
     System,
     User,
-    Project { trusted: bool },
+    Project {
+        trusted: bool,
+    },
     CommandLine,
 }
 
@@ -20,6 +24,7 @@ impl Layer {
     pub fn name(&self) -> &str {
         match self {
             Self::Preset(name) => name,
+            Self::Command => "command",
             Self::System => "system",
             Self::User => "user",
             Self::Project { .. } => "project",
@@ -30,7 +35,7 @@ impl Layer {
     /// `${env:…}` in a layer that comes with untrusted code would carry the user's secrets into names.
     pub fn may_read_environment(&self) -> bool {
         match self {
-            Self::Preset(_) | Self::System | Self::User | Self::CommandLine => true,
+            Self::Preset(_) | Self::Command | Self::System | Self::User | Self::CommandLine => true,
             Self::Project { .. } => false,
         }
     }

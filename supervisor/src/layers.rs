@@ -2,6 +2,7 @@
 
 use crate::cli::PolicyOptions;
 use crate::exit::Failure;
+use crate::installation;
 use crate::output;
 use crate::trust;
 use nix::fcntl::OFlag;
@@ -17,9 +18,12 @@ pub const PROJECT_FILE: &str = ".stockade.toml";
 const MAX_BYTES: u64 = 16 << 20;
 
 /// The merged policy of a session as the command line asks for it.
-pub fn policy(options: &PolicyOptions) -> Result<Policy, Failure> {
+pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, Failure> {
     let context = context(&options.workspaces)?;
-    let sources = sources(options, &context)?;
+    let mut sources = sources(options, &context)?;
+    if let Some(layer) = command.and_then(|c| installation(c, &context)) {
+        sources.layers.insert(0, layer);
+    }
     build(&sources, context)
 }
 
@@ -30,6 +34,27 @@ pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {
         output::complain(&render(&policy.warnings, sources));
     }
     Ok(policy)
+}
+
+/// The command's installation as a layer of its own, so that `why` and `plan` name it like any rule.
+fn installation(command: &str, context: &Context) -> Option<Source> {
+    let path = context.environment.get("PATH").map_or("", String::as_str);
+    let here = std::env::current_dir().ok()?;
+    let paths: Vec<String> = installation::of(command, path, &here, &context.home)
+        .into_iter()
+        .filter_map(|p| p.into_os_string().into_string().ok())
+        // a name that is itself a pattern can't be said literally
+        .filter(|p| !p.contains(['*', '$']))
+        .collect();
+    let text = format!(
+        "version = 1\n[filesystem]\nread = {}\n",
+        serde_json::json!(paths)
+    );
+    (!paths.is_empty()).then(|| Source {
+        layer: Layer::Command,
+        origin: "command".into(),
+        text,
+    })
 }
 
 fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {

@@ -4,6 +4,7 @@
 mod cli;
 mod command;
 mod exit;
+mod installation;
 mod layers;
 mod output;
 mod trust;

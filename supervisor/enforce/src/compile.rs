@@ -217,10 +217,33 @@ fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
             );
         }
     }
-    Ok(items
-        .into_values()
-        .filter(|i| i.at != Path::new("/"))
-        .collect())
+    items.remove(Path::new("/"));
+    let all = items.clone();
+    let needed = |item: &Item| !is_given(item, nearest(&all, &item.at));
+    Ok(items.into_values().filter(needed).collect())
+}
+
+/// The item that stands at the nearest directory above.
+fn nearest<'i>(items: &'i BTreeMap<PathBuf, Item>, path: &Path) -> Option<&'i Item> {
+    path.ancestors().skip(1).find_map(|a| items.get(a))
+}
+
+/// Whether the item above shows the same already: one mount less. Below a link nothing can
+/// stand; what its target shows has items of its own.
+fn is_given(item: &Item, above: Option<&Item>) -> bool {
+    let Some(above) = above else { return false };
+    match (&item.source, &above.source) {
+        (_, Source::Symlink { .. }) => true,
+        (
+            Source::Host { path, writable },
+            Source::Host {
+                path: tree,
+                writable: w,
+            },
+        ) => writable == w && item.at.strip_prefix(&above.at).ok() == path.strip_prefix(tree).ok(),
+        (Source::Symlink { .. }, Source::Host { .. }) => true,
+        _ => false,
+    }
 }
 
 /// What stands at one name that some rule speaks of.

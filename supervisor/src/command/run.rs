@@ -40,7 +40,7 @@ pub fn run(asked: &Run) -> Result<u8, Failure> {
 }
 
 fn plan(asked: &Run) -> Result<(Policy, Plan), Failure> {
-    let policy = layers::policy(&asked.policy)?;
+    let policy = layers::policy(&asked.policy, asked.command.first().map(String::as_str))?;
     check_workspaces(&policy)?;
     let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
     let inside = policy

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use stockade_policy::{Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Verdict};
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
-    let policy = layers::policy(&why.policy)?;
+    let policy = layers::policy(&why.policy, None)?;
     let decision = match why.verb {
         Verb::Read => policy.decide(&Access::File {
             operation: FileOperation::Read,

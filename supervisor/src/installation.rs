@@ -1,0 +1,111 @@
+//! The command's own installation, which must be readable inside: its package, its virtual
+//! environment or toolchain, and the directories of PATH below the home.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file that says "this directory is one package".
+const PACKAGE_MARKS: &[&str] = &["package.json", "pyvenv.cfg"];
+
+/// Directories that the session needs to run `command`, as the host names them.
+pub fn of(command: &str, path: &str, here: &Path, home: &Path) -> BTreeSet<PathBuf> {
+    let below_home = path
+        .split(':')
+        .map(PathBuf::from)
+        .filter(|d| d.is_absolute() && d.starts_with(home) && d != home && d.is_dir());
+    let mut out: BTreeSet<PathBuf> = below_home.collect();
+    let Some(file) = find(command, path, here) else {
+        return out;
+    };
+    let (links, real) = resolve(&file);
+    // each link on the way is followed inside too
+    out.extend(links);
+    out.insert(package(&real));
+    // the root, the home and what holds it would be everything
+    out.retain(|p| !home.starts_with(p));
+    out
+}
+
+/// Where the shell would find it.
+pub fn find(command: &str, path: &str, here: &Path) -> Option<PathBuf> {
+    if command.contains('/') {
+        return Some(here.join(command));
+    }
+    let runs = |p: &PathBuf| {
+        p.metadata()
+            .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    path.split(':')
+        .map(|d| here.join(d).join(command))
+        .find(runs)
+}
+
+/// The outermost directory that holds a `node_modules` above the file, the nearest package, else the file.
+fn package(file: &Path) -> PathBuf {
+    let modules = file
+        .ancestors()
+        .filter(|a| a.file_name().is_some_and(|n| n == "node_modules"))
+        .last();
+    let marked = || {
+        file.ancestors()
+            .skip(1)
+            .take(6)
+            .find(|a| PACKAGE_MARKS.iter().any(|m| a.join(m).is_file()))
+    };
+    modules.or_else(marked).unwrap_or(file).to_owned()
+}
+
+/// Every symbolic link on the way to the file, and where the way ends.
+fn resolve(path: &Path) -> (Vec<PathBuf>, PathBuf) {
+    let (mut links, mut at) = (Vec::new(), PathBuf::from("/"));
+    let names = |p: &Path| {
+        p.components()
+            .rev()
+            .map(|c| c.as_os_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut rest = names(path);
+    while let Some(name) = rest.pop() {
+        match name.as_encoded_bytes() {
+            b"/" => at = "/".into(),
+            b"." => {}
+            b".." => drop(at.pop()),
+            _ => at.push(&name),
+        }
+        // as the kernel counts them
+        if links.len() < 40
+            && let Ok(target) = at.read_link()
+        {
+            links.push(at.clone());
+            at.pop();
+            rest.extend(names(&target));
+        }
+    }
+    (links, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_of_node_is_taken_with_its_neighbours() {
+        assert_eq!(
+            package(Path::new("/x/node_modules/a/node_modules/b/cli.js")),
+            Path::new("/x/node_modules")
+        );
+        assert_eq!(package(Path::new("/x/bin/tool")), Path::new("/x/bin/tool"));
+    }
+
+    #[test]
+    fn nothing_that_holds_the_home_is_opened() {
+        let found = of(
+            "true",
+            "/home/u/bin:/usr/bin:/bin",
+            Path::new("/"),
+            Path::new("/"),
+        );
+        assert!(!found.contains(Path::new("/")), "{found:?}");
+    }
+}
