@@ -6,7 +6,8 @@ use crate::rule::Effect;
 use crate::text::{Entry, PolicyText};
 
 /// Where a layer comes from; the order is the order of precedence.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layer {
     Preset(String),
     /// What the command's own installation needs.

@@ -34,12 +34,17 @@ pub enum Command {
     /// Show the merged policy, the presets, the schema
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Try each level and say what is held, or why not and what would lift it
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the man page or completions
     #[command(subcommand)]
     Generate(Generate),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Default)]
 pub struct Run {
     #[command(flatten)]
     pub policy: PolicyOptions,
@@ -51,8 +56,20 @@ pub struct Run {
     /// No summary at the end
     #[arg(long)]
     pub quiet: bool,
+    /// Not started at any other level
+    #[arg(long, value_name = "LEVEL")]
+    pub require: Option<LevelName>,
+    /// Take a workspace that holds the home
+    #[arg(long)]
+    pub force_workspace: bool,
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LevelName {
+    Landlock,
+    Namespaces,
 }
 
 /// What decides the policy of a session.

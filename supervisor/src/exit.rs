@@ -18,6 +18,8 @@ pub enum Failure {
     },
     #[error("{0}")]
     Usage(String),
+    #[error("{}: command not found", escaped(.0))]
+    NotFound(String),
     #[error("{0}")]
     Plan(#[from] stockade_enforce::CompileError),
     /// A requirement that nothing on this level holds.
@@ -40,7 +42,7 @@ impl Failure {
 
     pub fn code(&self) -> u8 {
         match self {
-            Self::Plan(stockade_enforce::CompileError::NotFound(_)) => 127,
+            Self::NotFound(_) => 127,
             Self::Launch(error) => error.code(),
             Self::Policy(_)
             | Self::File { .. }
@@ -57,6 +59,7 @@ impl Failure {
             Self::Policy(text) => crate::output::complain(text),
             Self::File { .. }
             | Self::Usage(_)
+            | Self::NotFound(_)
             | Self::Plan(_)
             | Self::Unmet(_)
             | Self::Launch(_)

@@ -4,6 +4,7 @@ use crate::cli::PolicyOptions;
 use crate::exit::Failure;
 use crate::installation;
 use crate::output;
+use crate::own;
 use crate::trust;
 use nix::fcntl::OFlag;
 use std::collections::BTreeMap;
@@ -17,14 +18,25 @@ pub const PROJECT_FILE: &str = ".stockade.toml";
 /// A policy file is read to this size at most; the parser's own bound is lower.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// The merged policy of a session as the command line asks for it.
+/// The merged policy of a session as the command line asks for it; inside a session its own.
 pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, Failure> {
+    match own::read() {
+        Some((sources, context)) => build(&sources, context),
+        None => merged(options, command).map(|(policy, _)| policy),
+    }
+}
+
+/// The same with the layers it was merged from.
+pub fn merged(
+    options: &PolicyOptions,
+    command: Option<&str>,
+) -> Result<(Policy, Sources), Failure> {
     let context = context(&options.workspaces)?;
     let mut sources = sources(options, &context)?;
     if let Some(layer) = command.and_then(|c| installation(c, &context)) {
         sources.layers.insert(0, layer);
     }
-    build(&sources, context)
+    Ok((build(&sources, context)?, sources))
 }
 
 pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {

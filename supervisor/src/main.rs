@@ -4,9 +4,13 @@
 mod cli;
 mod command;
 mod exit;
+mod folder;
 mod installation;
 mod layers;
 mod output;
+mod own;
+mod session;
+mod show;
 mod trust;
 
 use clap::Parser;

@@ -4,10 +4,15 @@
 
 mod backend;
 mod compile;
+mod facts;
 mod launch;
 mod plan;
 mod sys;
 
-pub use compile::{CompileError, Request, compile};
-pub use launch::{Exit, LaunchError, STAGE, Session, launch, stage};
-pub use plan::{Item, Level, Plan, Source, Unmet};
+pub use backend::{BACKENDS, Backend, Hold, Host};
+pub use compile::{
+    CompileError, Environment, HostTree, Kind, OWN, Request, Tree, environment, expand,
+};
+pub use facts::{Architecture, Cgroup, HostFacts};
+pub use launch::{Event, Exit, LaunchError, STAGE, Session, launch, stage};
+pub use plan::{Beneath, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet};

@@ -3,10 +3,28 @@
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// What the host allows, the weaker first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
+    /// Landlock and seccomp: no privilege, no user namespace.
+    Landlock,
+    /// Namespaces and mounts besides.
     Namespaces,
+}
+
+impl Level {
+    /// The stronger first, as they are tried.
+    pub const ALL: [Self; 2] = [Self::Namespaces, Self::Landlock];
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Landlock => "landlock",
+            Self::Namespaces => "namespaces",
+        })
+    }
 }
 
 /// What stands at one path of the session's view.
@@ -21,16 +39,24 @@ pub enum Source {
     /// An empty tmpfs of the session's own.
     Private {
         mode: u32,
+        /// Nothing in it may be executed.
+        noexec: bool,
     },
     /// The host's directory below, writes in `upper`.
     Overlay {
         lower: PathBuf,
         upper: PathBuf,
         work: PathBuf,
+        noexec: bool,
     },
     /// A read-only file with this text.
     Content {
         text: String,
+    },
+    /// A file of the session's own that starts as a copy of the host's; empty when there is none.
+    Copy {
+        path: PathBuf,
+        mode: u32,
     },
     Symlink {
         target: PathBuf,
@@ -56,6 +82,36 @@ pub struct Item {
     pub because: String,
 }
 
+/// One Landlock ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landlock {
+    /// Rights of the file system that are refused where no rule gives them.
+    pub files: u64,
+    pub scopes: u64,
+    pub rules: Vec<Beneath>,
+}
+
+/// Rights beneath a path, as the session sees it, no link in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beneath {
+    pub path: PathBuf,
+    pub rights: u64,
+    pub because: String,
+}
+
+/// Who has the terminal's signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Terminal {
+    /// Nobody: a process group of its own, the supervisor passes signals on.
+    None,
+    /// The agent alone: its own process group becomes the terminal's foreground.
+    Foreground,
+    /// The agent is part of a pipeline and stays in its process group; `kill(0, …)`, which would
+    /// reach the others in it, is refused.
+    Shared,
+}
+
 /// A requirement that nothing holds: the launch stops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmet {
@@ -64,24 +120,51 @@ pub struct Unmet {
     pub why: String,
 }
 
+/// A requirement that is held in part, as the policy accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    pub name: String,
+    pub requirement: String,
+    pub backend: String,
+    pub why: String,
+}
+
+/// A requirement that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub requirement: String,
+    pub backend: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub level: Level,
-    /// Parents first.
+    /// Parents first; empty at level `landlock`.
     pub view: Vec<Item>,
+    /// Whose descriptor the supervisor gets, to copy back what the session replaced there.
+    pub private_home: Option<PathBuf>,
     pub own_network: bool,
+    pub landlock: Option<Landlock>,
     /// A compiled seccomp program, eight bytes an instruction.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub filter: Vec<u8>,
     pub limits: Vec<(Limit, u64)>,
+    /// Seconds until the session is ended.
+    pub wall: Option<u64>,
+    /// Memory in bytes and number of processes, held by a cgroup.
+    pub memory: Option<u64>,
+    pub processes: Option<u64>,
+    pub terminal: Terminal,
     pub environment: Vec<(String, String)>,
     pub dropped: Vec<String>,
     pub directory: PathBuf,
     pub executable: PathBuf,
     pub arguments: Vec<String>,
+    pub held: Vec<Held>,
+    pub partial: Vec<Partial>,
     pub unmet: Vec<Unmet>,
-    /// What is held in part and accepted by the policy, by name.
-    pub partial: Vec<String>,
+    /// Supplementary groups that can't be given up; their files stay open to the agent.
+    pub groups: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

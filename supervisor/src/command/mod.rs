@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod check;
+mod doctor;
 mod policy;
 mod run;
 mod trust;
@@ -19,6 +20,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),
         Command::Policy(command) => policy::run(command),
+        Command::Doctor { json } => doctor::run(json),
         Command::Generate(Generate::Man) => Ok(clap_mangen::Man::new(Arguments::command())
             .render(&mut std::io::stdout())
             .map(|()| 0)?),

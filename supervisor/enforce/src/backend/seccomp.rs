@@ -1,9 +1,12 @@
 //! The system call allow-list, compiled before the first fork; the stage only installs bytes.
 
+use super::{Hold, Host, NOT_MINE};
+use crate::plan::Level;
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
 use std::io::{Read, Seek};
+use stockade_policy::Requirement as R;
 
 /// What programs need, by name.
 const ALLOWED: &str = include_str!("seccomp-allowed.txt");
@@ -25,14 +28,55 @@ const NAMESPACES: &[u64] = &[
     0x2000_0000,
     0x4000_0000,
 ];
-/// Unix, IPv4, IPv6 and netlink (interface look-ups of C libraries).
-const FAMILIES: &[u64] = &[1, 2, 10, 16];
+const AF_UNIX: u64 = 1;
+const AF_INET: u64 = 2;
+const AF_INET6: u64 = 10;
+/// Interface look-ups of C libraries.
+const AF_NETLINK: u64 = 16;
+/// S_ISUID | S_ISGID: such a file in the workspace would run as the user for others on the host.
+const SET_ID: u64 = 0o6000;
+/// O_CREAT and the bit of O_TMPFILE: only then has open(2) a mode.
+const MAKES: u64 = 0o100 | 0o20_000_000;
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 
 pub struct Rules<'a> {
     pub user_namespaces: bool,
     pub ptrace: bool,
+    /// Sockets of IPv4 and IPv6.
+    pub inet: bool,
+    /// Sockets of AF_UNIX that have names; pairs are always allowed.
+    pub unix: bool,
+    /// Whether the agent's process group is the session's alone.
+    pub own_group: bool,
     pub denied: &'a [String],
+}
+
+pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
+    match requirement {
+        R::NoUserNamespaces { .. } | R::SystemCalls { .. } => Hold::Full,
+        // at the level without a network namespace the filter refuses every inet socket
+        R::NoNetwork { .. } => Hold::Full,
+        R::UnixSockets { allowed } if host.level == Level::Landlock && allowed.is_empty() => {
+            Hold::Full
+        }
+        R::UnixSockets { .. } => NOT_MINE,
+        R::Network { .. } => Hold::None(
+            "destinations are not reachable yet: a session has its own loopback and nothing else, or the host's network unfiltered",
+        ),
+        R::NoWriteOutside
+        | R::NoMetadataOutside
+        | R::Hidden { .. }
+        | R::ReadOnlyInside { .. }
+        | R::Private { .. }
+        | R::Overlay { .. }
+        | R::ProtectedPresent { .. }
+        | R::ProtectedAbsent { .. }
+        | R::ExecByPath { .. }
+        | R::ExecWritten { .. }
+        | R::Processes
+        | R::NothingLeft
+        | R::Limit { .. } => NOT_MINE,
+    }
 }
 
 fn names(list: &str) -> impl Iterator<Item = &str> {
@@ -67,10 +111,15 @@ pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
                 plain(&mut filter, refuse, call)?
             }
             "ioctl" => ioctl(&mut filter, call)?,
-            "socket" => socket(&mut filter, call)?,
-            "sendto" => flags(&mut filter, call, 3)?,
-            "sendmsg" => flags(&mut filter, call, 2)?,
-            "sendmmsg" => flags(&mut filter, call, 3)?,
+            "socket" => socket(&mut filter, call, rules)?,
+            "kill" if !rules.own_group => kill(&mut filter, call)?,
+            "chmod" | "fchmod" | "creat" | "mknod" => bits(&mut filter, call, 1, SET_ID)?,
+            "fchmodat" | "fchmodat2" | "mknodat" => bits(&mut filter, call, 2, SET_ID)?,
+            "open" => opens(&mut filter, call, 1)?,
+            "openat" => opens(&mut filter, call, 2)?,
+            "sendto" => bits(&mut filter, call, 3, MSG_FASTOPEN)?,
+            "sendmsg" => bits(&mut filter, call, 2, MSG_FASTOPEN)?,
+            "sendmmsg" => bits(&mut filter, call, 3, MSG_FASTOPEN)?,
             _ => plain(&mut filter, ScmpAction::Allow, call)?,
         }
     }
@@ -150,31 +199,64 @@ fn ioctl(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
     Ok(())
 }
 
-fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
-    for family in FAMILIES {
-        filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, INT, *family)])?;
+fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) -> Result<()> {
+    let families = [
+        (AF_UNIX, rules.unix),
+        (AF_INET, rules.inet),
+        (AF_INET6, rules.inet),
+        (AF_NETLINK, true),
+    ];
+    // the families there are, one by one; numbers above stay at ENOSYS
+    for family in 0..64_u64 {
+        let action = if families.contains(&(family, true)) {
+            ScmpAction::Allow
+        } else {
+            ScmpAction::Errno(libc::EPERM)
+        };
+        filter.add_rule_conditional(action, call, &[masked(0, INT, family)])?;
     }
-    // every other family by bit: above 63 at once, below one by one
-    for family in (0..64_u64).filter(|f| !FAMILIES.contains(f)) {
+    Ok(())
+}
+
+/// Allowed where no bit of `refused` is set in the argument.
+fn bits(
+    filter: &mut ScmpFilterContext,
+    call: ScmpSyscall,
+    argument: u32,
+    refused: u64,
+) -> Result<()> {
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(argument, refused, 0)])?;
+    for bit in (0..32).map(|n| 1 << n).filter(|b| refused & b != 0) {
         filter.add_rule_conditional(
             ScmpAction::Errno(libc::EPERM),
             call,
-            &[masked(0, INT, family)],
+            &[masked(argument, bit, bit)],
         )?;
     }
     Ok(())
 }
 
-fn flags(filter: &mut ScmpFilterContext, call: ScmpSyscall, argument: u32) -> Result<()> {
-    filter.add_rule_conditional(
-        ScmpAction::Allow,
-        call,
-        &[masked(argument, MSG_FASTOPEN, 0)],
-    )?;
-    filter.add_rule_conditional(
-        ScmpAction::Errno(libc::EPERM),
-        call,
-        &[masked(argument, MSG_FASTOPEN, MSG_FASTOPEN)],
-    )?;
+/// `flags` is an argument, the mode the next: it counts only where the call makes a file.
+fn opens(filter: &mut ScmpFilterContext, call: ScmpSyscall, flags: u32) -> Result<()> {
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(flags, MAKES, 0)])?;
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(flags + 1, SET_ID, 0)])?;
+    for makes in [0o100, 0o20_000_000] {
+        for bit in [0o4000, 0o2000] {
+            filter.add_rule_conditional(
+                ScmpAction::Errno(libc::EPERM),
+                call,
+                &[masked(flags, makes, makes), masked(flags + 1, bit, bit)],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// All but the caller's own process group, in which others stand too.
+fn kill(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+    filter.add_rule_conditional(ScmpAction::Errno(libc::EPERM), call, &[masked(0, INT, 0)])?;
+    for bit in (0..32).map(|n| 1 << n) {
+        filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, bit, bit)])?;
+    }
     Ok(())
 }

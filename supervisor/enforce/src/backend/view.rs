@@ -1,7 +1,8 @@
 //! The session's view: a new tmpfs as root, each visible tree attached to it by descriptor.
 //! Mount points are made in the session's own file systems only, never in the user's tree.
 
-use crate::plan::{Item, Source};
+use super::{Hold, Host, NOT_MINE};
+use crate::plan::{Item, Level, Source};
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use stockade_policy::Requirement as R;
 
 const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
@@ -45,36 +47,94 @@ const SYS_MASKED: &[&str] = &[
     "fs/cgroup",
 ];
 
+pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
+    if host.level != Level::Namespaces {
+        return NOT_MINE;
+    }
+    match requirement {
+        R::NoWriteOutside
+        | R::NoMetadataOutside
+        | R::Hidden { .. }
+        | R::ReadOnlyInside { .. }
+        | R::Private { .. }
+        | R::Overlay { .. } => Hold::Full,
+        R::ProtectedPresent { .. } => Hold::Partial(
+            "replaced",
+            "a rename by a host program, or of a directory above, uncovers a mounted name",
+        ),
+        R::ExecWritten { .. } => Hold::Partial(
+            "written",
+            "private and overlaid directories are mounted noexec; the workspace is not",
+        ),
+        R::UnixSockets { .. } => Hold::Partial(
+            "unix",
+            "sockets that come to listen in a visible tree later can be connected to",
+        ),
+        R::ProtectedAbsent { .. }
+        | R::ExecByPath { .. }
+        | R::NoNetwork { .. }
+        | R::Network { .. }
+        | R::Processes
+        | R::NothingLeft
+        | R::NoUserNamespaces { .. }
+        | R::SystemCalls { .. }
+        | R::Limit { .. } => NOT_MINE,
+    }
+}
+
 struct View {
     root: OwnedFd,
     /// Paths where a tree of the host stands: nothing is made below them.
     host: BTreeSet<PathBuf>,
 }
 
-/// Opens every source first: the new root hides part of the old tree.
-pub fn open_sources(view: &[Item]) -> Result<Vec<Option<OwnedFd>>, Failed> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let one = |(n, item): (usize, &Item)| match &item.source {
-        Source::Host { path, .. }
-        | Source::Device { path }
-        | Source::Overlay { lower: path, .. } => openat2(AT_FDCWD, path, how)
-            .map(Some)
-            .map_err(|e| (Some(n), e)),
-        Source::Private { .. }
-        | Source::Content { .. }
-        | Source::Symlink { .. }
-        | Source::Masked { .. }
-        | Source::Proc
-        | Source::Sys
-        | Source::DevPts => Ok(None),
+/// What of the host an item needs, opened before the new root hides part of the old tree.
+#[derive(Debug, Default)]
+pub struct Opened {
+    main: Option<OwnedFd>,
+    /// Upper and work directory of an overlay.
+    own: Option<(OwnedFd, OwnedFd)>,
+}
+
+pub fn open_sources(view: &[Item]) -> Result<Vec<Opened>, Failed> {
+    let open = |path: &Path, flags: OFlag| {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        openat2(AT_FDCWD, path, how)
     };
-    view.iter().enumerate().map(one).collect()
+    let one = |item: &Item| {
+        let main = |path: &Path| open(path, OFlag::O_PATH).map(Some);
+        Ok(match &item.source {
+            Source::Host { path, .. } | Source::Device { path } => Opened {
+                main: main(path)?,
+                own: None,
+            },
+            Source::Copy { path, .. } => Opened {
+                main: Some(open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?),
+                own: None,
+            },
+            Source::Overlay {
+                lower, upper, work, ..
+            } => Opened {
+                main: main(lower)?,
+                own: Some((open(upper, OFlag::O_PATH)?, open(work, OFlag::O_PATH)?)),
+            },
+            Source::Private { .. }
+            | Source::Content { .. }
+            | Source::Symlink { .. }
+            | Source::Masked { .. }
+            | Source::Proc
+            | Source::Sys
+            | Source::DevPts => Opened::default(),
+        })
+    };
+    let numbered = |(n, item): (usize, &Item)| one(item).map_err(|e| (Some(n), e));
+    view.iter().enumerate().map(numbered).collect()
 }
 
 /// In the new mount namespace: builds the view and makes it the root.
-pub fn enter(view: &[Item], sources: &[Option<OwnedFd>]) -> Result<(), Failed> {
+pub fn enter(view: &[Item], sources: &[Opened]) -> Result<(), Failed> {
     let whole = |e| (None, e);
     // nothing done here may reach the host, nor later mounts of the host come in
     mount(
@@ -103,9 +163,7 @@ pub fn enter(view: &[Item], sources: &[Option<OwnedFd>]) -> Result<(), Failed> {
         host: BTreeSet::new(),
     };
     for (n, (item, source)) in view.iter().zip(sources).enumerate() {
-        view_root
-            .place(item, source.as_ref())
-            .map_err(|e| (Some(n), e))?;
+        view_root.place(item, source).map_err(|e| (Some(n), e))?;
     }
     let View { root, host: _ } = view_root;
     sys::restrict_mount(root.as_fd(), RDONLY, false).map_err(whole)?;
@@ -116,9 +174,9 @@ pub fn enter(view: &[Item], sources: &[Option<OwnedFd>]) -> Result<(), Failed> {
 }
 
 impl View {
-    fn place(&mut self, item: &Item, source: Option<&OwnedFd>) -> Result<(), Errno> {
+    fn place(&mut self, item: &Item, source: &Opened) -> Result<(), Errno> {
         let at = item.at.strip_prefix("/").unwrap_or(&item.at);
-        match (&item.source, source) {
+        match (&item.source, source.main.as_ref()) {
             (Source::Host { path: _, writable }, Some(fd)) => {
                 let tree = sys::clone_tree(fd.as_fd())?;
                 sys::restrict_mount(
@@ -136,33 +194,19 @@ impl View {
                 sys::restrict_mount(tree.as_fd(), NOSUID | NOEXEC, false)?;
                 sys::attach(tree.as_fd(), self.point(at, false)?.as_fd())
             }
-            (
-                Source::Overlay {
-                    lower: _,
-                    upper,
-                    work,
-                },
-                Some(fd),
-            ) => {
-                let options = [
-                    (c"lowerdir".to_owned(), fd_path(fd)),
-                    (c"upperdir".to_owned(), c_path(upper)?),
-                    (c"workdir".to_owned(), c_path(work)?),
-                ];
-                let mut options: Vec<_> = options
-                    .iter()
-                    .map(|(k, v)| (k.as_c_str(), v.as_c_str()))
-                    .collect();
-                options.push((c"userxattr", c""));
-                self.overlay(at, &options)?;
+            (Source::Overlay { noexec, .. }, Some(lower)) => {
+                let (upper, work) = source.own.as_ref().ok_or(Errno::EINVAL)?;
+                self.overlay(at, lower, upper, work, *noexec)?;
                 self.host.insert(item.at.clone());
                 Ok(())
             }
-            (Source::Private { mode }, None) => {
+            (Source::Private { mode, noexec }, None) => {
                 let mode = CString::new(format!("{mode:o}")).map_err(|_| Errno::EINVAL)?;
-                self.fresh(at, c"tmpfs", &[(c"mode", mode.as_c_str())], NOSUID | NODEV)
+                let flags = NOSUID | NODEV | if *noexec { NOEXEC } else { 0 };
+                self.fresh(at, c"tmpfs", &[(c"mode", mode.as_c_str())], flags)
                     .map(drop)
             }
+            (Source::Copy { path: _, mode }, Some(fd)) => self.copy(at, fd, *mode),
             (Source::Content { text }, None) => self.content(at, text),
             (Source::Symlink { target }, None) => {
                 self.parents(at)?;
@@ -195,26 +239,50 @@ impl View {
     fn overlay(
         &self,
         at: &Path,
-        options: &[(&std::ffi::CStr, &std::ffi::CStr)],
+        lower: &OwnedFd,
+        upper: &OwnedFd,
+        work: &OwnedFd,
+        noexec: bool,
     ) -> Result<(), Errno> {
-        // userxattr is a flag without value, which new_mount's strings cannot say: mount(2) can
-        let text = options.iter().map(|(k, v)| {
-            let (k, v) = (k.to_string_lossy(), v.to_string_lossy());
-            if v.is_empty() {
-                k.into_owned()
+        // by descriptor, so that no character of a path can end an option; userxattr is a flag
+        // without value, which new_mount's strings can't say: mount(2) can
+        let name = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let text = format!(
+            "lowerdir={},upperdir={},workdir={},userxattr",
+            name(lower),
+            name(upper),
+            name(work)
+        );
+        let flags = MsFlags::MS_NOSUID
+            | MsFlags::MS_NODEV
+            | if noexec {
+                MsFlags::MS_NOEXEC
             } else {
-                format!("{k}={v}")
-            }
-        });
-        let text = text.collect::<Vec<_>>().join(",");
+                MsFlags::empty()
+            };
         let point = self.point(at, true)?;
         mount(
             Some("overlay"),
             fd_path(&point).as_c_str(),
             Some("overlay"),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            flags,
             Some(text.as_str()),
         )
+    }
+
+    fn copy(&self, at: &Path, from: &OwnedFd, mode: u32) -> Result<(), Errno> {
+        self.parents(at)?;
+        let flags =
+            OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let to = openat(&self.root, at, flags, Mode::from_bits_truncate(mode))?;
+        let mut block = [0; 1 << 16];
+        loop {
+            let n = nix::unistd::read(from, &mut block)?;
+            if n == 0 {
+                return Ok(());
+            }
+            write_all(&to, &block[..n])?;
+        }
     }
 
     fn fresh(
@@ -237,11 +305,7 @@ impl View {
             | OFlag::O_NOFOLLOW
             | OFlag::O_CLOEXEC;
         let file = openat(&self.root, at, flags, Mode::from_bits_truncate(0o444))?;
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            rest = &rest[nix::unistd::write(&file, rest)?..];
-        }
-        Ok(())
+        write_all(&file, text.as_bytes())
     }
 
     fn proc(&self, at: &Path) -> Result<(), Errno> {
@@ -366,12 +430,9 @@ fn fd_path(fd: &OwnedFd) -> CString {
     CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
 }
 
-/// A path as an overlay option; `,`, `:` and `\` would end it.
-fn c_path(path: &Path) -> Result<CString, Errno> {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    if bytes.iter().any(|b| b",:\\".contains(b)) {
-        Err(Errno::EINVAL)
-    } else {
-        CString::new(bytes).map_err(|_| Errno::EINVAL)
+fn write_all(to: &OwnedFd, mut rest: &[u8]) -> Result<(), Errno> {
+    while !rest.is_empty() {
+        rest = &rest[nix::unistd::write(to, rest)?..];
     }
+    Ok(())
 }

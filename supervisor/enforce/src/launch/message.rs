@@ -10,10 +10,12 @@ pub enum Step {
     Ids,
     View,
     Loopback,
+    Terminal,
     Directory,
     Limits,
     Capabilities,
     NoNewPrivileges,
+    Landlock,
     Descriptors,
     Filter,
     Exec,
@@ -26,10 +28,12 @@ const STEPS: &[(Step, &str)] = &[
     (Step::Ids, "mapping the user"),
     (Step::View, "mounting"),
     (Step::Loopback, "setting the loopback device up"),
+    (Step::Terminal, "taking the terminal"),
     (Step::Directory, "changing to the directory"),
     (Step::Limits, "setting the limits"),
     (Step::Capabilities, "dropping capabilities"),
     (Step::NoNewPrivileges, "setting no_new_privs"),
+    (Step::Landlock, "restricting with Landlock"),
     (Step::Descriptors, "closing descriptors"),
     (Step::Filter, "installing the system call filter"),
     (Step::Exec, "executing the command"),
@@ -53,8 +57,11 @@ impl Step {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// Every step is done but the exec, whose failure would follow.
-    Started,
+    /// Every step is done but the exec, whose failure would follow. With it come the descriptors
+    /// of [`super::Descriptors`]; of the private home only when `home` is set.
+    Started {
+        home: bool,
+    },
     Failed {
         step: Step,
         item: u32,
@@ -62,14 +69,17 @@ pub enum Message {
     },
     /// Exit code, or minus the signal.
     Exited(i32),
+    /// The agent was stopped by this signal.
+    Stopped(i32),
 }
 
 impl Message {
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, a, b, c): (u32, u32, u32, i32) = match self {
-            Self::Started => (1, 0, 0, 0),
+            Self::Started { home } => (1, u32::from(home), 0, 0),
             Self::Failed { step, item, errno } => (2, step.number(), item, errno),
             Self::Exited(status) => (3, 0, 0, status),
+            Self::Stopped(signal) => (4, 0, 0, signal),
         };
         let mut out = [0; SIZE];
         for (chunk, word) in out.chunks_exact_mut(4).zip([
@@ -86,7 +96,9 @@ impl Message {
     pub fn decode(bytes: &[u8; SIZE]) -> Option<Self> {
         let word = |n: usize| [bytes[n], bytes[n + 1], bytes[n + 2], bytes[n + 3]];
         match u32::from_ne_bytes(word(0)) {
-            1 => Some(Self::Started),
+            1 => Some(Self::Started {
+                home: u32::from_ne_bytes(word(4)) != 0,
+            }),
             2 => {
                 let (step, _) = STEPS.get(u32::from_ne_bytes(word(4)) as usize)?;
                 Some(Self::Failed {
@@ -96,6 +108,7 @@ impl Message {
                 })
             }
             3 => Some(Self::Exited(i32::from_ne_bytes(word(12)))),
+            4 => Some(Self::Stopped(i32::from_ne_bytes(word(12)))),
             _ => None,
         }
     }
@@ -120,6 +133,8 @@ mod tests {
             Message::decode(&Message::Exited(-9).encode()),
             Some(Message::Exited(-9))
         );
+        let started = Message::Started { home: true };
+        assert_eq!(Message::decode(&started.encode()), Some(started));
         assert_eq!(Message::decode(&[0xff; SIZE]), None);
     }
 }

@@ -1,16 +1,22 @@
 //! One run: the supervisor spawns itself again as a single-threaded stage, the stage makes the
 //! namespaces, init builds the view, the agent's process takes the last restrictions and execs.
+//! At level `landlock` the stage itself stands where init stands.
 
 mod message;
 mod stage;
 
-use crate::plan::Plan;
-use message::Message;
+use crate::plan::{Level, Plan};
+use crate::sys;
+use message::{Message, Step};
+use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
-use std::io::{Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use nix::sys::signal::Signal;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
+};
+use std::io::{IoSliceMut, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
 pub use stage::stage;
@@ -25,6 +31,14 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// What a running session says.
+#[derive(Debug)]
+pub enum Event {
+    /// The agent was stopped by this signal; it goes on with SIGCONT.
+    Stopped(i32),
+    Ended(Result<Exit, LaunchError>),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error("cannot start the stage: {0}")]
@@ -36,11 +50,13 @@ pub enum LaunchError {
         step: &'static str,
         object: Option<String>,
         errno: Errno,
+        /// Whether the host refuses this level, rather than this plan.
+        level_refused: bool,
     },
     /// The command itself could not be executed.
     #[error("{command}: {errno}")]
     Exec { command: String, errno: Errno },
-    #[error("the stage ended before the command started ({0})")]
+    #[error("the session's first process ended by itself ({0})")]
     Ended(String),
 }
 
@@ -56,6 +72,26 @@ impl LaunchError {
             Self::Spawn(_) | Self::Plan(_) | Self::Step { .. } | Self::Ended(_) => 125,
         }
     }
+
+    /// Whether the next lower level is worth a try.
+    pub fn level_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::Step {
+                level_refused: true,
+                ..
+            }
+        )
+    }
+}
+
+/// What the agent's process hands out before it is confined.
+#[derive(Debug)]
+struct Descriptors {
+    agent: OwnedFd,
+    /// /proc/self/mountinfo of the session: it polls readable when a mount goes or comes.
+    mounts: OwnedFd,
+    home: Option<OwnedFd>,
 }
 
 /// A running session.
@@ -63,10 +99,48 @@ impl LaunchError {
 pub struct Session {
     stage: Child,
     control: OwnedFd,
+    descriptors: Descriptors,
+}
+
+struct Control {
+    stage: Child,
+    control: OwnedFd,
 }
 
 /// Returns when only the exec is left, or with the step that failed.
 pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
+    let mut starting = start(plan)?;
+    let (message, fds) = receive(&starting.control);
+    let mut fds = fds.into_iter();
+    match message {
+        Some(Message::Started { home }) => {
+            let (agent, mounts) = (fds.next(), fds.next());
+            let (Some(agent), Some(mounts)) = (agent, mounts) else {
+                return Err(LaunchError::Ended(starting.reap()));
+            };
+            let descriptors = Descriptors {
+                agent,
+                mounts,
+                home: home.then(|| fds.next()).flatten(),
+            };
+            let Control { stage, control } = starting;
+            Ok(Session {
+                stage,
+                control,
+                descriptors,
+            })
+        }
+        Some(Message::Failed { step, item, errno }) => {
+            starting.reap();
+            Err(explain(plan, step, item, Errno::from_raw(errno)))
+        }
+        Some(Message::Exited(_) | Message::Stopped(_)) | None => {
+            Err(LaunchError::Ended(starting.reap()))
+        }
+    }
+}
+
+fn start(plan: &Plan) -> Result<Control, LaunchError> {
     let passed = pass(plan).map_err(LaunchError::Plan)?;
     let (control, theirs) = socketpair(
         AddressFamily::Unix,
@@ -92,16 +166,7 @@ pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
         .env_clear();
     let stage = command.spawn().map_err(LaunchError::Spawn)?;
     drop((theirs, passed));
-    let mut session = Session { stage, control };
-    match session.receive() {
-        Some(Message::Started) => Ok(session),
-        Some(Message::Failed { step, item, errno }) => {
-            let error = session.explain(plan, step, item, Errno::from_raw(errno));
-            session.reap();
-            Err(error)
-        }
-        Some(Message::Exited(_)) | None => Err(LaunchError::Ended(session.reap())),
-    }
+    Ok(Control { stage, control })
 }
 
 /// The plan in a sealed memfd: what the stage reads is what was written.
@@ -111,7 +176,7 @@ fn pass(plan: &Plan) -> std::io::Result<OwnedFd> {
         MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
     )?;
     let mut file = std::fs::File::from(memory);
-    serde_json::to_writer(&file, plan)?;
+    serde_json::to_writer(std::io::BufWriter::new(&file), plan)?;
     file.flush()?;
     file.rewind()?;
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -119,58 +184,141 @@ fn pass(plan: &Plan) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-impl Session {
-    fn receive(&self) -> Option<Message> {
-        let mut bytes = [0; message::SIZE];
-        loop {
-            match recv(self.control.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
-                Err(Errno::EINTR) => {}
-                Ok(message::SIZE) => return Message::decode(&bytes),
-                Ok(_) | Err(_) => return None,
+fn receive(control: &OwnedFd) -> (Option<Message>, Vec<OwnedFd>) {
+    let mut bytes = [0; message::SIZE];
+    let mut space = cmsg_space!([RawFd; 4]);
+    loop {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let got = recvmsg::<()>(
+            control.as_raw_fd(),
+            &mut parts,
+            Some(&mut space),
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        );
+        let (n, fds) = match got {
+            Err(Errno::EINTR) => continue,
+            Err(_) => return (None, Vec::new()),
+            Ok(got) => {
+                let messages = got.cmsgs().into_iter().flatten();
+                let fds: Vec<RawFd> = messages
+                    .filter_map(|m| match m {
+                        ControlMessageOwned::ScmRights(fds) => Some(fds),
+                        _ => None,
+                    })
+                    .flatten()
+                    .collect();
+                (got.bytes, fds)
             }
-        }
+        };
+        let fds = fds.into_iter().filter_map(|fd| sys::inherited(fd).ok());
+        let fds = fds.collect();
+        return if n == message::SIZE {
+            (Message::decode(&bytes), fds)
+        } else {
+            (None, fds)
+        };
     }
+}
 
+impl Control {
     fn reap(&mut self) -> String {
         self.stage
             .wait()
             .map_or_else(|e| e.to_string(), |s| s.to_string())
     }
+}
 
-    fn explain(&self, plan: &Plan, step: message::Step, item: u32, errno: Errno) -> LaunchError {
-        if step == message::Step::Exec {
-            return LaunchError::Exec {
-                command: plan.executable.display().to_string(),
-                errno,
-            };
-        }
-        let object = (step == message::Step::View || step == message::Step::Open)
-            .then(|| plan.view.get(item as usize))
-            .flatten()
-            .map(|i| format!("{} ({})", i.at.display(), i.because));
-        LaunchError::Step {
-            step: step.text(),
-            object,
+fn explain(plan: &Plan, step: Step, item: u32, errno: Errno) -> LaunchError {
+    if step == Step::Exec {
+        return LaunchError::Exec {
+            command: plan.executable.display().to_string(),
             errno,
+        };
+    }
+    let item = item as usize;
+    let object = match step {
+        Step::View | Step::Open => plan
+            .view
+            .get(item)
+            .map(|i| format!("{} ({})", i.at.display(), i.because)),
+        Step::Landlock => plan
+            .landlock
+            .as_ref()
+            .and_then(|l| l.rules.get(item))
+            .map(|r| format!("{} ({})", r.path.display(), r.because)),
+        _ => None,
+    };
+    // what a host without namespaces says: no clone, no map, or no right in the new ones
+    let refused = match step {
+        Step::Namespaces | Step::Ids => true,
+        Step::View | Step::Loopback => matches!(errno, Errno::EPERM | Errno::EACCES),
+        _ => false,
+    };
+    LaunchError::Step {
+        step: step.text(),
+        object,
+        errno,
+        level_refused: refused && plan.level == Level::Namespaces,
+    }
+}
+
+impl Session {
+    /// Polls readable when [`Session::event`] has something to say.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// The session's private home, seen from outside of the session.
+    pub fn home(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptors.home.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The session's mount table; it polls with POLLPRI when a mount goes or comes.
+    pub fn mounts(&self) -> BorrowedFd<'_> {
+        self.descriptors.mounts.as_fd()
+    }
+
+    /// To the agent's own process.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        sys::signal_by(self.descriptors.agent.as_fd(), signal as i32)
+    }
+
+    /// Ends every process of the session at once: the first process of a pid namespace, or the
+    /// subreaper's whole tree, goes with the stage.
+    pub fn kill(&mut self) -> std::io::Result<()> {
+        self.signal(Signal::SIGKILL)
+            .or_else(|e| if e == Errno::ESRCH { Ok(()) } else { Err(e) })?;
+        Ok(())
+    }
+
+    /// The agent's process id as this process sees it; none when it has ended.
+    pub fn agent(&self) -> Option<nix::unistd::Pid> {
+        let path = format!("/proc/self/fdinfo/{}", self.descriptors.agent.as_raw_fd());
+        let text = std::fs::read_to_string(path).ok()?;
+        let id = text.lines().find_map(|l| l.strip_prefix("Pid:"))?;
+        let id: i32 = id.trim().parse().ok()?;
+        (id > 0).then(|| nix::unistd::Pid::from_raw(id))
+    }
+
+    /// Waits for the next thing that happens. After `Ended` nothing of the session runs.
+    pub fn event(&mut self, plan: &Plan) -> Event {
+        let (message, _) = receive(&self.control);
+        if let Some(Message::Stopped(signal)) = message {
+            return Event::Stopped(signal);
         }
-    }
-
-    /// The stage's process, to which signals are passed on.
-    pub fn pid(&self) -> u32 {
-        self.stage.id()
-    }
-
-    /// Until the session has ended; nothing of it runs afterwards.
-    pub fn wait(mut self, plan: &Plan) -> Result<Exit, LaunchError> {
-        let last = self.receive();
-        let status = self.reap();
-        match last {
+        let status = self
+            .stage
+            .wait()
+            .map_or_else(|e| e.to_string(), |s| s.to_string());
+        Event::Ended(match message {
             Some(Message::Failed { step, item, errno }) => {
-                Err(self.explain(plan, step, item, Errno::from_raw(errno)))
+                Err(explain(plan, step, item, Errno::from_raw(errno)))
             }
             Some(Message::Exited(status)) if status >= 0 => Ok(Exit::Code(status)),
             Some(Message::Exited(status)) => Ok(Exit::Signal(-status)),
-            Some(Message::Started) | None => Err(LaunchError::Ended(status)),
-        }
+            Some(Message::Started { .. } | Message::Stopped(_)) | None => {
+                Err(LaunchError::Ended(status))
+            }
+        })
     }
 }

@@ -1,19 +1,26 @@
 //! The fresh process that becomes the session: stage, init, agent. Single-threaded throughout.
 
 use super::message::{Message, Step};
-use crate::backend::view;
-use crate::plan::{Limit, Plan};
+use crate::backend::{landlock, view};
+use crate::plan::{Level, Limit, Plan, Terminal};
 use crate::sys::{self, Fork};
 use caps::CapSet;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
+};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, chdir, execve, getegid, geteuid};
+use nix::unistd::{Pid, chdir, execve, getegid, geteuid, getpid, setpgid};
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 type Outcome<T> = Result<T, (Step, u32, Errno)>;
@@ -22,7 +29,8 @@ fn at(step: Step) -> impl Fn(Errno) -> (Step, u32, Errno) {
     move |errno| (step, u32::MAX, errno)
 }
 
-/// What a terminal sends to its whole foreground group: the agent is in it and takes them itself.
+/// What a terminal sends to its whole foreground group, and what the supervisor passes on: the
+/// agent takes them itself.
 const TERMINAL: &[Signal] = &[
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -81,9 +89,23 @@ fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
 }
 
 fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
-    die_with_parent().map_err(at(Step::Plan))?;
-    let plan: Plan = serde_json::from_reader(std::fs::File::from(plan))
+    let plan: Plan = serde_json::from_reader(std::io::BufReader::new(std::fs::File::from(plan)))
         .map_err(|_| (Step::Plan, u32::MAX, Errno::EBADMSG))?;
+    match plan.level {
+        Level::Namespaces => namespaced(control, &plan),
+        Level::Landlock => {
+            prctl::set_child_subreaper(true).map_err(at(Step::Namespaces))?;
+            let status = serve(control, &plan, || {
+                ignore_terminal().map_err(at(Step::Limits))
+            })?;
+            end_all();
+            Ok(status)
+        }
+    }
+}
+
+fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
+    die_with_parent().map_err(at(Step::Plan))?;
     let (uid, gid) = (geteuid(), getegid());
     let (mine, theirs) = socketpair(
         AddressFamily::Unix,
@@ -92,10 +114,10 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
         SockFlag::SOCK_CLOEXEC,
     )
     .map_err(at(Step::Namespaces))?;
-    match sys::fork_into(namespaces(&plan)).map_err(at(Step::Namespaces))? {
+    match sys::fork_into(namespaces(plan)).map_err(at(Step::Namespaces))? {
         Fork::Child => {
             drop(mine);
-            let status = init(control, &plan, &theirs);
+            let status = init(control, plan, &theirs);
             match status {
                 Ok(status) => sys::leave(status),
                 Err(failed) => {
@@ -187,23 +209,30 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     if plan.own_network {
         sys::loopback_up().map_err(at(Step::Loopback))?;
     }
-    let filter = plan.filter.as_slice();
+    let status = serve(control, plan, || confine_init(&plan.filter))?;
+    send(
+        stage.as_raw_fd(),
+        &status.to_ne_bytes(),
+        MsgFlags::MSG_NOSIGNAL,
+    )
+    .map_err(at(Step::Exec))?;
+    Ok(0)
+}
+
+/// Forks the agent, then `settles` itself, then reaps until the agent has ended.
+fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -> Outcome<i32> {
     match sys::fork_into(0).map_err(at(Step::Exec))? {
         Fork::Child => {
-            let Err(failed) = agent(control, plan, filter);
+            let Err(failed) = agent(control, plan);
             fail(control, failed);
             sys::leave(125)
         }
         Fork::Parent(agent) => {
-            confine_init(filter)?;
-            let status = reap(agent);
-            send(
-                stage.as_raw_fd(),
-                &status.to_ne_bytes(),
-                MsgFlags::MSG_NOSIGNAL,
-            )
-            .map_err(at(Step::Exec))?;
-            Ok(0)
+            settle()?;
+            match plan.level {
+                Level::Namespaces => Ok(reap(control, agent)),
+                Level::Landlock => reap_watching(control, agent),
+            }
         }
     }
 }
@@ -217,18 +246,91 @@ fn confine_init(filter: &[u8]) -> Outcome<()> {
     sys::install_filter(filter).map_err(at(Step::Filter))
 }
 
-fn reap(agent: Pid) -> i32 {
+fn reap(control: &OwnedFd, agent: Pid) -> i32 {
     loop {
-        match waitpid(None, Some(WaitPidFlag::__WALL)) {
+        match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::WUNTRACED)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == agent => return code,
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == agent => return -(signal as i32),
+            Ok(WaitStatus::Stopped(pid, signal)) if pid == agent => {
+                tell(control, Message::Stopped(signal as i32));
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return 125,
         }
     }
 }
 
-fn agent(control: &OwnedFd, plan: &Plan, filter: &[u8]) -> Outcome<std::convert::Infallible> {
+/// As [`reap`], where no pid namespace ends the rest: the supervisor's end ends the agent too.
+fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    let failed = at(Step::Exec);
+    children.thread_block().map_err(&failed)?;
+    let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(&failed)?;
+    loop {
+        let options = WaitPidFlag::__WALL | WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG;
+        match waitpid(None, Some(options)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == agent => return Ok(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == agent => {
+                return Ok(-(signal as i32));
+            }
+            Ok(WaitStatus::Stopped(pid, signal)) if pid == agent => {
+                tell(control, Message::Stopped(signal as i32));
+            }
+            Ok(WaitStatus::StillAlive) => {
+                let mut fds = [
+                    PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(control.as_fd(), PollFlags::empty()),
+                ];
+                poll(&mut fds, PollTimeout::NONE)
+                    .or_else(interrupted)
+                    .map_err(&failed)?;
+                if fds[1]
+                    .revents()
+                    .is_some_and(|r| r.contains(PollFlags::POLLHUP))
+                {
+                    end_all();
+                    sys::leave(125);
+                }
+                while let Ok(Some(_)) = signals.read_signal() {}
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err((Step::Exec, u32::MAX, errno)),
+        }
+    }
+}
+
+fn interrupted(errno: Errno) -> Result<i32, Errno> {
+    if errno == Errno::EINTR {
+        Ok(0)
+    } else {
+        Err(errno)
+    }
+}
+
+/// At level `landlock`: what the agent left behind is a child of this process by now, or of one
+/// that is. Bounded, because something may fork as fast as it is ended.
+fn end_all() {
+    for _ in 0..10_000 {
+        let children = format!("/proc/self/task/{}/children", getpid());
+        let text = std::fs::read_to_string(children).unwrap_or_default();
+        let pids = text.split_ascii_whitespace().filter_map(|p| p.parse().ok());
+        let pids: Vec<Pid> = pids.map(Pid::from_raw).collect();
+        if pids.is_empty() {
+            return;
+        }
+        for pid in &pids {
+            // gone already is as good
+            nix::sys::signal::kill(*pid, Signal::SIGKILL).unwrap_or(());
+        }
+        for pid in pids {
+            wait_for(pid);
+        }
+    }
+}
+
+fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
     let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| (Step::Exec, u32::MAX, Errno::EINVAL));
     let executable = c(plan.executable.as_os_str().as_bytes())?;
     let arguments = plan
@@ -241,7 +343,14 @@ fn agent(control: &OwnedFd, plan: &Plan, filter: &[u8]) -> Outcome<std::convert:
         .iter()
         .map(|(k, v)| c(format!("{k}={v}").as_bytes()))
         .collect::<Outcome<Vec<_>>>()?;
+    if plan.level == Level::Landlock {
+        die_with_parent().map_err(at(Step::Exec))?;
+    }
+    terminal(plan.terminal).map_err(at(Step::Terminal))?;
+    // the Rust runtime ignores it; programs expect it
+    sys::default_action(Signal::SIGPIPE).map_err(at(Step::Terminal))?;
     chdir(&plan.directory).map_err(at(Step::Directory))?;
+    let handed_out = hand_out(plan).map_err(at(Step::Descriptors))?;
     for (limit, amount) in &plan.limits {
         let resource = match limit {
             Limit::Cpu => Resource::RLIMIT_CPU,
@@ -252,10 +361,66 @@ fn agent(control: &OwnedFd, plan: &Plan, filter: &[u8]) -> Outcome<std::convert:
     }
     drop_capabilities()?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
+    if let Some(rules) = &plan.landlock {
+        landlock::restrict(rules).map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
+    }
     sys::close_from_at_exec(3).map_err(at(Step::Descriptors))?;
-    tell(control, Message::Started);
-    sys::install_filter(filter).map_err(at(Step::Filter))?;
+    started(control, &handed_out);
+    sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
+}
+
+/// Its own process group unless it shares the terminal with others of a pipeline: what it sends
+/// to its group stays inside.
+fn terminal(terminal: Terminal) -> Result<(), Errno> {
+    match terminal {
+        Terminal::Shared => Ok(()),
+        Terminal::None => setpgid(Pid::from_raw(0), Pid::from_raw(0)),
+        Terminal::Foreground => {
+            setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+            // from a group in the background the call would stop this process
+            sys::ignore(Signal::SIGTTOU)?;
+            nix::unistd::tcsetpgrp(std::io::stdin().as_fd(), getpid())?;
+            sys::default_action(Signal::SIGTTOU)
+        }
+    }
+}
+
+/// Of this process and of what only this side of the namespaces sees, for the supervisor.
+fn hand_out(plan: &Plan) -> Result<Vec<OwnedFd>, Errno> {
+    let open = |path: &std::path::Path, flags| {
+        nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
+    };
+    let mut out = vec![
+        sys::pidfd(getpid())?,
+        open("/proc/self/mountinfo".as_ref(), OFlag::O_RDONLY)?,
+    ];
+    if let Some(home) = &plan.private_home {
+        out.push(open(
+            home,
+            OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
+        )?);
+    }
+    Ok(out)
+}
+
+fn started(control: &OwnedFd, handed_out: &[OwnedFd]) {
+    let fds: Vec<_> = handed_out.iter().map(AsRawFd::as_raw_fd).collect();
+    let message = Message::Started {
+        home: handed_out.len() > 2,
+    }
+    .encode();
+    let sent = sendmsg::<()>(
+        control.as_raw_fd(),
+        &[IoSlice::new(&message)],
+        &[ControlMessage::ScmRights(&fds)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+    // the supervisor's end closed means that it is gone
+    if sent.is_err() {
+        sys::leave(125);
+    }
 }
 
 /// From every set, bounding included: no exec inside gains any.

@@ -219,3 +219,102 @@ pub fn leave(code: i32) -> ! {
     // SAFETY: _exit only ends the process.
     unsafe { libc::_exit(code) }
 }
+
+#[repr(C)]
+struct RulesetAttributes {
+    files: u64,
+    network: u64,
+    scopes: u64,
+}
+
+/// The ABI of the running kernel; 0 where Landlock is missing or switched off.
+pub fn landlock_abi() -> u32 {
+    let null = std::ptr::null::<RulesetAttributes>();
+    // SAFETY: with LANDLOCK_CREATE_RULESET_VERSION the kernel reads no attributes.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null, 0, 1) };
+    u32::try_from(abi).unwrap_or(0)
+}
+
+/// `landlock_create_ruleset(2)`. Scopes that are not asked for are left out of the size, so that
+/// a kernel before ABI 6 takes it.
+pub fn landlock_ruleset(files: u64, scopes: u64) -> Result<OwnedFd> {
+    let attributes = RulesetAttributes {
+        files,
+        network: 0,
+        scopes,
+    };
+    let size = if scopes == 0 {
+        size_of::<u64>()
+    } else {
+        size_of::<RulesetAttributes>()
+    };
+    // SAFETY: `attributes` lives across the call and is at least `size` long.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            &raw const attributes,
+            size,
+            0,
+        )
+    })
+}
+
+#[repr(C, packed)]
+struct PathBeneath {
+    rights: u64,
+    parent: i32,
+}
+
+/// `landlock_add_rule(2)` for what lies beneath the path.
+pub fn landlock_allow(ruleset: BorrowedFd<'_>, path: BorrowedFd<'_>, rights: u64) -> Result<()> {
+    let rule = PathBeneath {
+        rights,
+        parent: path.as_raw_fd(),
+    };
+    // SAFETY: `rule` lives across the call and is what LANDLOCK_RULE_PATH_BENEATH (1) reads.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            1,
+            &raw const rule,
+            0,
+        )
+    })?;
+    Ok(())
+}
+
+/// `landlock_restrict_self(2)`.
+pub fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) })?;
+    Ok(())
+}
+
+/// A descriptor of a process, by which it can be signalled whatever its id means elsewhere.
+pub fn pidfd(pid: nix::unistd::Pid) -> Result<OwnedFd> {
+    // SAFETY: no pointers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+}
+
+/// `pidfd_send_signal(2)`.
+pub fn signal_by(process: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    let null = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without siginfo the kernel fills it in as kill(2) does.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal,
+            null,
+            0,
+        )
+    })?;
+    Ok(())
+}
+
+/// Gives a signal its default action.
+pub fn default_action(which: nix::sys::signal::Signal) -> Result<()> {
+    // SAFETY: SIG_DFL installs no handler code.
+    unsafe { nix::sys::signal::signal(which, nix::sys::signal::SigHandler::SigDfl) }.map(drop)
+}

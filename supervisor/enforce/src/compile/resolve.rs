@@ -1,0 +1,121 @@
+//! The rules in the order in which they decide, so that the first that covers a name is the
+//! answer. Separate code from the reference semantics on purpose: a test sees them disagree.
+
+use std::path::Path;
+use stockade_policy::{Glob, Policy};
+
+/// How a name may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    No,
+    /// The host's file.
+    Host,
+    Private,
+    Overlay,
+}
+
+struct Row<'p> {
+    glob: &'p Glob,
+    key: &'p str,
+    rank: usize,
+}
+
+/// The rows of some keys, the deciding one first.
+struct Rows<'p>(Vec<Row<'p>>);
+
+impl<'p> Rows<'p> {
+    /// `denials` come first among equals.
+    fn of(policy: &'p Policy, table: &str, keys: &[&str], denials: &[&str]) -> Self {
+        let mut rows: Vec<Row<'p>> = policy
+            .rules()
+            .iter()
+            .filter(|r| r.key.table == table && keys.contains(&r.key.name) && !r.report)
+            .flat_map(|r| {
+                r.globs.iter().map(|glob| Row {
+                    glob,
+                    key: r.key.name,
+                    rank: r.rank,
+                })
+            })
+            .collect();
+        rows.sort_by_cached_key(|r| {
+            std::cmp::Reverse((r.glob.specificity(), r.rank, denials.contains(&r.key)))
+        });
+        Self(rows)
+    }
+
+    fn first(&self, path: &Path) -> Option<&Row<'p>> {
+        self.0.iter().find(|r| r.glob.covers(path))
+    }
+}
+
+pub struct Resolver<'p> {
+    read: Rows<'p>,
+    shown: Rows<'p>,
+    write: Rows<'p>,
+    exec: Rows<'p>,
+    exec_default: bool,
+}
+
+impl<'p> Resolver<'p> {
+    pub fn new(policy: &'p Policy) -> Self {
+        let files = |keys, denials| Rows::of(policy, "filesystem", keys, denials);
+        Self {
+            read: files(
+                &["read", "write", "private", "overlay", "deny_read"],
+                &["deny_read"],
+            ),
+            shown: files(&["read"], &[]),
+            write: files(
+                &["write", "private", "overlay", "deny_write", "protect"],
+                &["deny_write", "protect"],
+            ),
+            // ask needs somebody who could answer: for exec it is deny (D16)
+            exec: Rows::of(policy, "exec", &["allow", "ask", "deny"], &["ask", "deny"]),
+            exec_default: policy
+                .setting("exec.default")
+                .is_some_and(|s| s.value == "allow"),
+        }
+    }
+
+    pub fn read(&self, path: &Path) -> bool {
+        self.read.first(path).is_some_and(|r| r.key != "deny_read")
+    }
+
+    /// Whether what stands there is the host's: not hidden, not a directory of the session's own.
+    pub fn shows(&self, path: &Path) -> bool {
+        self.read
+            .first(path)
+            .is_some_and(|r| r.key != "deny_read" && r.key != "private")
+    }
+
+    /// Whether a rule hides the name, rather than none showing it.
+    pub fn hidden(&self, path: &Path) -> bool {
+        self.read.first(path).is_some_and(|r| r.key == "deny_read")
+    }
+
+    pub fn write(&self, path: &Path) -> Write {
+        let Some(row) = self.write.first(path).filter(|_| self.read(path)) else {
+            return Write::No;
+        };
+        // what a read rule shows inside a private or overlaid directory is the host's, read-only
+        let shown = self
+            .shown
+            .first(path)
+            .is_some_and(|r| (r.glob.specificity(), r.rank) > (row.glob.specificity(), row.rank));
+        match row.key {
+            "write" => Write::Host,
+            "private" if !shown => Write::Private,
+            "overlay" if !shown => Write::Overlay,
+            _ => Write::No,
+        }
+    }
+
+    pub fn exec(&self, path: &Path) -> bool {
+        self.read(path)
+            && self
+                .exec
+                .first(path)
+                .map_or(self.exec_default, |r| r.key == "allow")
+    }
+}

@@ -1,0 +1,61 @@
+//! What exists on the host, as the compiler of a plan asks for it.
+
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    File,
+    Link,
+    /// Device, socket, pipe.
+    Special,
+}
+
+pub trait Tree {
+    /// Of the name itself, not of what a link leads to.
+    fn kind(&self, path: &Path) -> Option<Kind>;
+    fn target(&self, link: &Path) -> Option<PathBuf>;
+    /// Where the name leads, every link resolved.
+    fn real(&self, path: &Path) -> Option<PathBuf>;
+    /// Names in a directory; none where it can't be listed: then the session sees none either.
+    fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)>;
+}
+
+/// The file system of this machine.
+#[derive(Debug)]
+pub struct HostTree;
+
+fn kind(found: std::fs::FileType) -> Kind {
+    if found.is_dir() {
+        Kind::Directory
+    } else if found.is_symlink() {
+        Kind::Link
+    } else if found.is_file() {
+        Kind::File
+    } else {
+        Kind::Special
+    }
+}
+
+impl Tree for HostTree {
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        path.symlink_metadata().ok().map(|m| kind(m.file_type()))
+    }
+
+    fn target(&self, link: &Path) -> Option<PathBuf> {
+        link.read_link().ok()
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        path.canonicalize().ok()
+    }
+
+    fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut out: Vec<_> = entries
+            .filter_map(|e| Some((e.path(), kind(e.file_type().ok()?))))
+            .collect();
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        out
+    }
+}

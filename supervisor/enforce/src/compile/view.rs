@@ -1,0 +1,370 @@
+//! The view at level `namespaces`: what stands at each path of the session.
+
+use super::names::{holds_all_of, names};
+use super::resolve::{Resolver, Write};
+use super::tree::Kind;
+use super::{CompileError, OWN, Request};
+use crate::plan::{Item, Source};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use stockade_policy::Policy;
+
+/// Devices of every session (D5).
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+
+type Items = BTreeMap<PathBuf, Item>;
+
+fn put(items: &mut Items, at: PathBuf, source: Source, because: &str) {
+    let item = Item {
+        at: at.clone(),
+        source,
+        because: because.into(),
+    };
+    items.insert(at, item);
+}
+
+pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<String, String>) {
+    environment.insert("TMPDIR".into(), "/tmp".into());
+    environment.insert("STOCKADE_OWN".into(), OWN.into());
+    if request.program.is_some() {
+        // last, so that nothing of the user's is shadowed
+        let path = environment.entry("PATH".into()).or_default();
+        *path = format!("{path}:{OWN}/bin");
+    }
+}
+
+pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
+    let Request { policy, tree, .. } = request;
+    let resolver = Resolver::new(policy);
+    let mut items = Items::new();
+    for (at, source, because) in fixed(request).into_iter().chain(texts(request)) {
+        put(&mut items, at, source, because);
+    }
+    for (path, because) in names(policy, *tree, &["filesystem"])? {
+        if let Some(source) = source(request, &resolver, &path) {
+            put(&mut items, path, source, &because);
+        }
+    }
+    for rule in policy.paths("network", "unix") {
+        for path in super::expand(&rule.glob, rule.id.as_str(), *tree)? {
+            if let Some(real) = tree.real(&path) {
+                let source = Source::Host {
+                    path: real,
+                    writable: false,
+                };
+                put(&mut items, path, source, rule.id.as_str());
+            }
+        }
+    }
+    for at in request.copies {
+        let of_host = matches!(
+            nearest(&items, at).map(|i| &i.source),
+            Some(Source::Host { .. } | Source::Overlay { .. })
+        );
+        if let Some(path) = tree.real(at).filter(|_| !of_host) {
+            let source = Source::Copy { path, mode: 0o600 };
+            put(
+                &mut items,
+                at.clone(),
+                source,
+                "its program replaces it by rename",
+            );
+        }
+    }
+    own(request, &mut items);
+    cover_sockets(request, &mut items);
+    items.remove(Path::new("/"));
+    let all = items.clone();
+    let needed = |item: &Item| !is_given(item, nearest(&all, &item.at));
+    Ok(items.into_values().filter(needed).collect())
+}
+
+/// The item that stands at the nearest directory above.
+fn nearest<'i>(items: &'i Items, path: &Path) -> Option<&'i Item> {
+    path.ancestors().skip(1).find_map(|a| items.get(a))
+}
+
+/// Whether the item above shows the same already: one mount less. Below a link nothing can
+/// stand; what its target shows has items of its own.
+fn is_given(item: &Item, above: Option<&Item>) -> bool {
+    let Some(above) = above else { return false };
+    match (&item.source, &above.source) {
+        (_, Source::Symlink { .. }) => true,
+        (
+            Source::Host { path, writable },
+            Source::Host {
+                path: tree,
+                writable: w,
+            },
+        ) => writable == w && item.at.strip_prefix(&above.at).ok() == path.strip_prefix(tree).ok(),
+        (Source::Symlink { .. }, Source::Host { .. }) => true,
+        _ => false,
+    }
+}
+
+/// What stands at one name that some rule speaks of.
+fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option<Source> {
+    let Request { policy, tree, .. } = request;
+    let private = || Source::Private {
+        mode: 0o700,
+        noexec: denies_written(policy),
+    };
+    let Some(kind) = tree.kind(path) else {
+        // an empty directory of its own needs nothing on the host
+        let own = policy
+            .of("filesystem", "private")
+            .flat_map(|r| &r.globs)
+            .any(|g| g.literal().as_deref() == Some(path));
+        return own.then(private);
+    };
+    if !resolver.read(path) {
+        return Some(Source::Masked {
+            directory: kind == Kind::Directory,
+        });
+    }
+    if kind == Kind::Link {
+        return link(request, resolver, path);
+    }
+    let host = |writable| Source::Host {
+        path: path.into(),
+        writable,
+    };
+    let holds_children = || {
+        policy
+            .of("filesystem", "protect")
+            .any(|r| !r.report && r.globs.iter().any(|g| holds_all_of(g, path)))
+    };
+    let directory = kind == Kind::Directory;
+    Some(match resolver.write(path) {
+        _ if directory && holds_children() => host(false),
+        Write::No => host(false),
+        Write::Host => host(true),
+        Write::Private => private(),
+        Write::Overlay if directory => {
+            let (upper, work) = (request.overlays)(path);
+            Source::Overlay {
+                lower: path.into(),
+                upper,
+                work,
+                noexec: denies_written(policy),
+            }
+        }
+        Write::Overlay => host(false),
+    })
+}
+
+/// A link stays one where its target is visible or hidden by a rule; a start-up file that is kept
+/// elsewhere and linked into the home is shown itself. Not in a workspace: who writes there could
+/// point it anywhere.
+fn link(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option<Source> {
+    let target = request.tree.target(path)?;
+    let in_workspace = |p: &Path| {
+        request
+            .policy
+            .context
+            .workspaces
+            .iter()
+            .any(|w| p.starts_with(w))
+    };
+    let real = request.tree.real(path).filter(|real| {
+        let elsewhere = !resolver.shows(real) && !resolver.hidden(real);
+        elsewhere && !in_workspace(path) && !in_workspace(real) && real != Path::new("/")
+    });
+    Some(match real {
+        Some(path) => Source::Host {
+            path,
+            writable: false,
+        },
+        None => Source::Symlink { target },
+    })
+}
+
+fn denies_written(policy: &Policy) -> bool {
+    policy
+        .setting("exec.written")
+        .is_some_and(|s| s.value != "allow")
+}
+
+/// Sockets that listen now in a tree of the host that is visible, unless a rule names them.
+fn cover_sockets(request: &Request<'_>, items: &mut Items) {
+    if request.facts.landlock_abi >= 9 {
+        return;
+    }
+    for path in &request.facts.sockets {
+        let visible = matches!(
+            nearest(items, path).map(|i| &i.source),
+            Some(Source::Host { .. })
+        );
+        if visible && !items.contains_key(path) && request.tree.kind(path).is_some() {
+            let source = Source::Masked { directory: false };
+            put(
+                items,
+                path.clone(),
+                source,
+                "a socket of the host listens here",
+            );
+        }
+    }
+}
+
+/// What the session may know about itself.
+fn own(request: &Request<'_>, items: &mut Items) {
+    for (name, text) in request.texts {
+        let source = Source::Content { text: text.clone() };
+        put(
+            items,
+            Path::new(OWN).join(name),
+            source,
+            "what is allowed here",
+        );
+    }
+    if let Some(program) = &request.program {
+        let source = Source::Host {
+            path: program.clone(),
+            writable: false,
+        };
+        let at = Path::new(OWN).join("bin/stockade");
+        put(items, at, source, "`stockade why` inside");
+    }
+}
+
+/// What every session has, whatever the policy (D5).
+fn fixed(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
+    let link = |at: &str, target: &str| {
+        (
+            at.into(),
+            Source::Symlink {
+                target: target.into(),
+            },
+        )
+    };
+    let private = |at: &str, mode| {
+        (
+            at.into(),
+            Source::Private {
+                mode,
+                noexec: denies_written(request.policy),
+            },
+        )
+    };
+    // a new sysfs needs a network namespace of its own
+    let sys = if request.host_network() {
+        Source::Host {
+            path: "/sys".into(),
+            writable: false,
+        }
+    } else {
+        Source::Sys
+    };
+    let rows: Vec<((PathBuf, Source), &'static str)> = vec![
+        (
+            ("/proc".into(), Source::Proc),
+            "the session's own processes",
+        ),
+        (("/sys".into(), sys), "hardware, read-only"),
+        (("/dev/pts".into(), Source::DevPts), "terminals of its own"),
+        (link("/dev/ptmx", "pts/ptmx"), "terminals of its own"),
+        (link("/dev/fd", "/proc/self/fd"), "descriptors by name"),
+        (link("/dev/stdin", "/proc/self/fd/0"), "descriptors by name"),
+        (
+            link("/dev/stdout", "/proc/self/fd/1"),
+            "descriptors by name",
+        ),
+        (
+            link("/dev/stderr", "/proc/self/fd/2"),
+            "descriptors by name",
+        ),
+        (private("/dev/shm", 0o1777), "shared memory of its own"),
+        (private("/tmp", 0o1777), "temporary files of its own"),
+        (private("/var/tmp", 0o1777), "temporary files of its own"),
+        (private("/run", 0o755), "no sockets of the host"),
+        (link("/var/run", "/run"), "as everywhere"),
+    ];
+    let devices = DEVICES.iter().map(|name| {
+        let path = Path::new("/dev").join(name);
+        (
+            path.clone(),
+            Source::Device { path },
+            "a device that every program needs",
+        )
+    });
+    rows.into_iter()
+        .map(|((at, source), because)| (at, source, because))
+        .chain(devices)
+        .collect()
+}
+
+/// Files of /etc that are the session's own: users may come from a service that is not there.
+fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
+    let (uid, gid, user) = (request.facts.uid, request.facts.gid, &request.user);
+    let home = request.policy.context.home.display();
+    let shell = request
+        .environment
+        .passed
+        .get("SHELL")
+        .map_or("/bin/sh", String::as_str);
+    let mut rows = vec![
+        (
+            "/etc/passwd",
+            format!(
+                "{user}:x:{uid}:{gid}:{user}:{home}:{shell}\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+            ),
+        ),
+        ("/etc/group", format!("{user}:x:{gid}:\nnogroup:x:65534:\n")),
+        ("/etc/hostname", "stockade\n".into()),
+        ("/etc/machine-id", format!("{}\n", "0".repeat(32))),
+        (
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+                .into(),
+        ),
+    ];
+    let mut out = Vec::new();
+    for path in ["/etc/hosts", "/etc/resolv.conf"] {
+        match request
+            .tree
+            .real(Path::new(path))
+            .filter(|_| request.host_network())
+        {
+            Some(real) => out.push((
+                path.into(),
+                Source::Host {
+                    path: real,
+                    writable: false,
+                },
+                "names of the host's network",
+            )),
+            None if path == "/etc/hosts" => rows.push((
+                path,
+                "127.0.0.1 localhost stockade\n::1 localhost ip6-localhost\n".into(),
+            )),
+            None => rows.push((path, "# names are not answered in this session\n".into())),
+        }
+    }
+    let text =
+        |(at, text): (&str, String)| (at.into(), Source::Content { text }, "the session's own");
+    out.extend(rows.into_iter().map(text));
+    out.extend(owned_by_root(request));
+    out
+}
+
+/// ssh insists that root or the user owns its configuration: here nobody is root.
+fn owned_by_root(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
+    let mut files = vec![PathBuf::from("/etc/ssh/ssh_config")];
+    files.extend(
+        request
+            .tree
+            .list(Path::new("/etc/ssh/ssh_config.d"))
+            .into_iter()
+            .map(|(p, _)| p),
+    );
+    let exists = |p: &PathBuf| request.tree.kind(p) == Some(Kind::File);
+    let copy = |path: PathBuf| {
+        (
+            path.clone(),
+            Source::Copy { path, mode: 0o444 },
+            "its owner must be the user or root",
+        )
+    };
+    files.into_iter().filter(exists).map(copy).collect()
+}

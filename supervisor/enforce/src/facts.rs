@@ -1,0 +1,133 @@
+//! What is known of the host before a launch: only what costs microseconds is asked; the rest is
+//! found by doing.
+
+use crate::sys;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    X86_64,
+    Aarch64,
+}
+
+impl Architecture {
+    pub const HOST: Self = if cfg!(target_arch = "aarch64") {
+        Self::Aarch64
+    } else {
+        Self::X86_64
+    };
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cgroup {
+    /// No cgroup file system that this process sees.
+    None,
+    /// Version 1 alone, or version 2 without controllers beside it.
+    WithoutControllers,
+    /// Version 2 with controllers, in a group that belongs to somebody else.
+    NotDelegated,
+    /// Version 2: a group may be made below this directory.
+    Delegated(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    pub architecture: Architecture,
+    /// 0 where the kernel has no Landlock or it is switched off.
+    pub landlock_abi: u32,
+    /// False where the kernel has none or allows none; whether one really can be made is found by doing.
+    pub user_namespaces: bool,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub cgroup: Cgroup,
+    /// Paths of sockets that listen now.
+    pub sockets: Vec<PathBuf>,
+}
+
+impl HostFacts {
+    pub fn ask() -> Self {
+        let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
+        Self {
+            architecture: Architecture::HOST,
+            landlock_abi: sys::landlock_abi(),
+            // an unreadable limit says nothing; a missing namespace file does
+            user_namespaces: std::path::Path::new("/proc/self/ns/user").exists()
+                && most.map_or(true, |n| n.trim() != "0"),
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            groups: nix::unistd::getgroups()
+                .unwrap_or_default()
+                .into_iter()
+                .map(nix::unistd::Gid::as_raw)
+                .collect(),
+            cgroup: cgroup(),
+            sockets: sockets(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default()),
+        }
+    }
+}
+
+/// `/proc/net/unix`: the flags of a listening socket have __SO_ACCEPTCON (1 << 16).
+fn sockets(table: &str) -> Vec<PathBuf> {
+    let listens = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let flags = words.nth(3)?;
+        let path = words.nth(3)?;
+        (flags == "00010000" && path.starts_with('/')).then(|| PathBuf::from(path))
+    };
+    let mut out: Vec<_> = table.lines().skip(1).filter_map(listens).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn cgroup() -> Cgroup {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let Some(path) = own.lines().find_map(|l| l.strip_prefix("0::")) else {
+        return if own.is_empty() {
+            Cgroup::None
+        } else {
+            Cgroup::WithoutControllers
+        };
+    };
+    let point = mounts.lines().find_map(|line| {
+        let (head, tail) = line.split_once(" - ")?;
+        tail.starts_with("cgroup2 ")
+            .then(|| head.split(' ').nth(4).map(PathBuf::from))?
+    });
+    let Some(point) = point else {
+        return Cgroup::None;
+    };
+    let folder = point.join(path.trim_start_matches('/'));
+    let controllers =
+        std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    if !["memory", "pids"]
+        .iter()
+        .all(|c| controllers.split_ascii_whitespace().any(|x| x == *c))
+    {
+        return Cgroup::WithoutControllers;
+    }
+    match nix::unistd::access(&folder, nix::unistd::AccessFlags::W_OK) {
+        Ok(()) => Cgroup::Delegated(folder),
+        Err(_) => Cgroup::NotDelegated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listening_sockets_with_a_path_are_taken() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000: 00000002 00000000 00010000 0001 01 1 /run/docker.sock\n\
+            0000: 00000003 00000000 00000000 0001 03 2 /run/connected.sock\n\
+            0000: 00000002 00000000 00010000 0001 01 3 @abstract\n\
+            0000: 00000002 00000000 00010000 0001 01 4\n";
+        assert_eq!(sockets(table), [PathBuf::from("/run/docker.sock")]);
+    }
+}

@@ -1,0 +1,215 @@
+//! A running session from the supervisor's side: signals, the terminal, the time it has.
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+use stockade_enforce::{Event, Exit, LaunchError, Plan, Session, Terminal};
+
+/// What is passed on to the agent. The first three a terminal sends to a whole process group.
+const PASSED_ON: &[Signal] = &[
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGWINCH,
+];
+
+/// Who is to have the terminal, decided before the plan is made.
+pub fn terminal() -> Terminal {
+    let Ok(tty) = std::fs::File::open("/dev/tty") else {
+        return Terminal::None;
+    };
+    if tcgetpgrp(&tty) != Ok(getpgrp()) {
+        return Terminal::None; // in the background
+    }
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        Terminal::Foreground
+    } else {
+        Terminal::Shared
+    }
+}
+
+/// Something of the supervisor's that is to be looked at while the session runs.
+pub trait Watch {
+    fn descriptor(&self) -> BorrowedFd<'_>;
+    fn flags(&self) -> PollFlags;
+    fn ready(&mut self);
+}
+
+/// The session is over.
+#[derive(Debug)]
+pub struct Over {
+    pub result: Result<Exit, LaunchError>,
+    /// Ended because its time was over.
+    pub timed_out: bool,
+}
+
+/// Until the agent has ended and nothing of the session runs.
+pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch]) -> Over {
+    let signals = Signals::new(plan.terminal);
+    let until = plan.wall.map(|s| Instant::now() + Duration::from_secs(s));
+    let mut timed_out = false;
+    loop {
+        let mut fds = vec![PollFd::new(session.control(), PollFlags::POLLIN)];
+        if let Ok(signals) = &signals {
+            fds.push(PollFd::new(signals.descriptor.as_fd(), PollFlags::POLLIN));
+        }
+        let first = fds.len();
+        fds.extend(
+            watches
+                .iter()
+                .map(|w| PollFd::new(w.descriptor(), w.flags())),
+        );
+        match poll(&mut fds, timeout(until, timed_out)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => {
+                return Over {
+                    result: Err(LaunchError::Ended(errno.to_string())),
+                    timed_out,
+                };
+            }
+        }
+        let ready = |n: usize| {
+            fds.get(n)
+                .and_then(PollFd::revents)
+                .is_some_and(|r| !r.is_empty())
+        };
+        let happened: Vec<usize> = (0..watches.len()).filter(|n| ready(first + n)).collect();
+        let (says, signalled) = (ready(0), signals.is_ok() && ready(1));
+        drop(fds);
+        for n in happened {
+            watches[n].ready();
+        }
+        if until.is_some_and(|u| Instant::now() >= u) && !timed_out {
+            timed_out = true;
+            // one that has ended by itself meanwhile says so
+            session.kill().unwrap_or(());
+        }
+        if signalled && let Ok(signals) = &signals {
+            signals.pass_on(&session, plan.terminal);
+        }
+        if says {
+            match session.event(plan) {
+                Event::Stopped(signal) => stopped(&session, plan.terminal, signal),
+                Event::Ended(result) => {
+                    take_back(plan.terminal);
+                    return Over { result, timed_out };
+                }
+            }
+        }
+    }
+}
+
+fn timeout(until: Option<Instant>, timed_out: bool) -> PollTimeout {
+    match until.filter(|_| !timed_out) {
+        None => PollTimeout::NONE,
+        Some(until) => {
+            let left = until.saturating_duration_since(Instant::now());
+            // a millisecond more, so that the time is over when poll returns
+            let left = left.min(Duration::from_secs(1 << 20)) + Duration::from_millis(1);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        }
+    }
+}
+
+struct Signals {
+    descriptor: SignalFd,
+}
+
+impl Signals {
+    fn new(terminal: Terminal) -> Result<Self, Errno> {
+        // in a shared group this process is stopped with the others, as always
+        let stop = (terminal != Terminal::Shared).then_some(Signal::SIGTSTP);
+        let set: SigSet = PASSED_ON.iter().copied().chain(stop).collect();
+        set.thread_block()?;
+        let descriptor =
+            SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { descriptor })
+    }
+
+    fn pass_on(&self, session: &Session, terminal: Terminal) {
+        while let Ok(Some(info)) = self.descriptor.read_signal() {
+            let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+            let Ok(signal) = Signal::try_from(number) else {
+                continue;
+            };
+            // SI_KERNEL: the terminal sent it to the whole group, the agent is in it
+            let by_terminal = info.ssi_code == 0x80;
+            if by_terminal && terminal == Terminal::Shared {
+                continue;
+            }
+            // an agent that has just ended needs none
+            session.signal(signal).unwrap_or(());
+        }
+    }
+}
+
+/// The shell that started stockade must see a stopped job, as if it had started the agent.
+fn stopped(session: &Session, terminal: Terminal, signal: i32) {
+    if !is_stopped(session) {
+        return; // somebody continued it already
+    }
+    let wants_terminal = signal == Signal::SIGTTIN as i32 || signal == Signal::SIGTTOU as i32;
+    if !(wants_terminal && foreground()) {
+        take_back(terminal);
+        stop();
+    }
+    if terminal != Terminal::Shared {
+        if foreground()
+            && let Some(agent) = session.agent()
+            && let Ok(tty) = std::fs::File::open("/dev/tty")
+        {
+            // the agent's process leads its group
+            tcsetpgrp(&tty, agent).unwrap_or(());
+        }
+        if let Some(agent) = session.agent() {
+            nix::sys::signal::killpg(agent, Signal::SIGCONT).unwrap_or(());
+        }
+    }
+}
+
+fn is_stopped(session: &Session) -> bool {
+    let stat = session
+        .agent()
+        .and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // after the name, which may hold anything
+    stat.is_some_and(|s| {
+        s.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
+/// Whether the terminal is this process group's now.
+fn foreground() -> bool {
+    std::fs::File::open("/dev/tty").is_ok_and(|tty| tcgetpgrp(&tty) == Ok(getpgrp()))
+}
+
+fn stop() {
+    // returns when somebody continues this process
+    nix::sys::signal::raise(Signal::SIGSTOP).unwrap_or(());
+}
+
+/// The terminal goes back to this process group, for what the shell or a script does next.
+fn take_back(terminal: Terminal) {
+    if terminal != Terminal::Foreground {
+        return;
+    }
+    let Ok(tty) = std::fs::File::open("/dev/tty") else {
+        return;
+    };
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTTOU);
+    // from the background the call would stop this process
+    if set.thread_block().is_ok() {
+        tcsetpgrp(&tty, getpgrp()).unwrap_or(());
+        set.thread_unblock().unwrap_or(());
+    }
+}
