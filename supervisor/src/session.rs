@@ -213,3 +213,16 @@ fn take_back(terminal: Terminal) {
         set.thread_unblock().unwrap_or(());
     }
 }
+
+/// Ends this process as the agent ended, so that a shell or a script sees the same.
+pub fn end_by(signal: i32) {
+    let Ok(signal) = Signal::try_from(signal) else {
+        return;
+    };
+    // the core, where there is to be one, was the agent's
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).unwrap_or(());
+    let mut set = SigSet::empty();
+    set.add(signal);
+    set.thread_unblock().unwrap_or(());
+    nix::sys::signal::raise(signal).unwrap_or(());
+}

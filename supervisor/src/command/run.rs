@@ -203,8 +203,11 @@ fn status(over: Over) -> Result<u8, Failure> {
         // as timeout(1) says it
         Exit::Signal(_) if over.timed_out => 124,
         Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
-        // as a shell says it
-        Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        Exit::Signal(signal) => {
+            session::end_by(signal);
+            // of a signal that does not end a process: as a shell says it
+            u8::try_from(128 + signal).unwrap_or(u8::MAX)
+        }
     })
 }
 

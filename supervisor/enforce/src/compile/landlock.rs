@@ -66,11 +66,19 @@ pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<String, Strin
         environment.insert((*name).into(), path.display().to_string());
     }
     let own = request.folder.join("own").display().to_string();
+    let resolver = Resolver::new(request.policy);
+    // shells stop at a program that is there and refused: what can't be read is not searched
+    let readable = |dir: &&str| {
+        let real = request.tree.real(Path::new(dir));
+        real.is_some_and(|real| resolver.shows(&real))
+    };
+    let path = environment.entry("PATH".into()).or_default();
+    let mut dirs: Vec<&str> = path.split(':').filter(readable).collect();
+    let bin = format!("{own}/bin");
     if request.program.is_some() {
-        // last, so that nothing of the user's is shadowed
-        let path = environment.entry("PATH".into()).or_default();
-        *path = format!("{path}:{own}/bin");
+        dirs.push(&bin); // last, so that nothing of the user's is shadowed
     }
+    *path = dirs.join(":");
     environment.insert("STOCKADE_OWN".into(), own);
 }
 
