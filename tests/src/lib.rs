@@ -1,2 +1,97 @@
-//! End-to-end suites that need more than one binary.
+//! What the end-to-end suites share: the binary under test, and a place of the test's own.
 #![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The levels that every suite runs at.
+pub const LEVELS: [&str; 2] = ["namespaces", "landlock"];
+
+/// The `stockade` of this checkout, built with the profile of the test itself.
+pub fn stockade() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let own = std::env::current_exe().expect("this test's own path");
+        let folder = own
+            .ancestors()
+            .find(|a| a.ends_with("debug") || a.ends_with("release"))
+            .expect("a target directory");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "-p", "stockade", "--bin", "stockade"]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        build.env("CARGO_TARGET_DIR", folder.parent().expect("target"));
+        assert!(build.status().expect("cargo").success(), "stockade builds");
+        folder.join("stockade")
+    })
+}
+
+/// A home and a workspace of the test's own, outside of what a session sees.
+#[derive(Debug)]
+pub struct Place(PathBuf);
+
+impl Place {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("stockade-{name}-{}", std::process::id()));
+        for folder in ["home", "work/.git/hooks", "outside"] {
+            std::fs::create_dir_all(path.join(folder)).expect("a place for the test");
+        }
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.0.join("home")
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// Not named by any rule of the presets.
+    pub fn outside(&self) -> PathBuf {
+        self.0.join("outside")
+    }
+
+    /// `command` with this place's home, in its workspace, and nothing of the caller's settings.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.work())
+            .env_clear()
+            .env("HOME", self.home())
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LANG", "C.UTF-8")
+            .stdin(std::process::Stdio::null());
+        command
+    }
+
+    pub fn stockade(&self, arguments: &[&str]) -> Output {
+        self.command(stockade())
+            .args(arguments)
+            .output()
+            .expect("stockade runs")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("the test's place is removed");
+    }
+}
+
+/// Both streams as text.
+pub fn text(output: &Output) -> String {
+    let Output {
+        status: _,
+        stdout,
+        stderr,
+    } = output;
+    String::from_utf8_lossy(&[stdout.as_slice(), stderr].concat()).into_owned()
+}

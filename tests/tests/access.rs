@@ -1,0 +1,229 @@
+//! Every access kind, at both levels, allowed and denied, with the exact errno; and with
+//! enforcement off every denied probe succeeds.
+
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use stockade_tests::{LEVELS, Place, stockade, text};
+
+const PROBE: &str = env!("CARGO_BIN_EXE_probe");
+
+/// `{w}` the workspace, `{o}` a directory outside that a rule shows, `{h}` the home, `{x}` one
+/// that no rule names, `{pid}` a process outside, `{port}` a port where the host listens.
+struct Row {
+    probe: &'static [&'static str],
+    /// At `namespaces` and at `landlock`.
+    answers: [&'static str; 2],
+}
+
+const fn row(
+    probe: &'static [&'static str],
+    namespaces: &'static str,
+    landlock: &'static str,
+) -> Row {
+    Row {
+        probe,
+        answers: [namespaces, landlock],
+    }
+}
+
+/// What a session is for.
+const ALLOWED: &[Row] = &[
+    row(&["read", "{w}/file"], "ok", "ok"),
+    row(&["list", "{w}"], "ok", "ok"),
+    row(&["write", "{w}/file"], "ok", "ok"),
+    row(&["truncate-open", "{w}/file"], "ok", "ok"),
+    row(&["truncate", "{w}/file"], "ok", "ok"),
+    row(&["create", "{w}/new"], "ok", "ok"),
+    row(&["mkdir", "{w}/folder"], "ok", "ok"),
+    row(&["mkfifo", "{w}/fifo"], "ok", "ok"),
+    row(&["symlink", "{w}/sym"], "ok", "ok"),
+    row(&["rename", "{w}/file", "{w}/sub/moved"], "ok", "ok"),
+    row(&["link", "{w}/file", "{w}/sub/linked"], "ok", "ok"),
+    row(&["remove", "{w}/file"], "ok", "ok"),
+    row(&["chmod", "{w}/file", "755"], "ok", "ok"),
+    row(&["times", "{w}/file"], "ok", "ok"),
+    row(&["xattr", "{w}/file"], "ok", "ok"),
+    row(&["exec", "{w}/program"], "ok", "ok"),
+    row(&["read", "{o}/file"], "ok", "ok"),
+    row(&["exec", "/bin/true"], "ok", "ok"),
+    row(&["write", "/dev/null"], "ok", "ok"),
+    row(&["signal", "0"], "ok", "ok"),
+    row(&["listen", "{w}/own.sock"], "ok", "EPERM"),
+];
+
+/// Each of these succeeds with enforcement off.
+const DENIED: &[Row] = &[
+    row(&["write", "{o}/file"], "EROFS", "EACCES"),
+    row(&["truncate-open", "{o}/file"], "EROFS", "EACCES"),
+    row(&["truncate", "{o}/file"], "EROFS", "EACCES"),
+    row(&["create", "{o}/new"], "EROFS", "EACCES"),
+    row(&["mkdir", "{o}/folder"], "EROFS", "EACCES"),
+    row(&["mkfifo", "{o}/fifo"], "EROFS", "EACCES"),
+    row(&["symlink", "{o}/sym"], "EROFS", "EACCES"),
+    row(&["remove", "{o}/file"], "EROFS", "EACCES"),
+    row(&["rename", "{o}/file", "{o}/moved"], "EROFS", "EACCES"),
+    row(&["rename", "{o}/file", "{w}/moved"], "EXDEV", "EACCES"),
+    row(&["link", "{o}/file", "{o}/linked"], "EROFS", "EACCES"),
+    row(&["link", "{o}/file", "{w}/linked"], "EXDEV", "EXDEV"),
+    // not held at `landlock`: Partial `metadata`
+    row(&["chmod", "{o}/file", "700"], "EROFS", "ok"),
+    row(&["times", "{o}/file"], "EROFS", "ok"),
+    row(&["xattr", "{o}/file"], "EROFS", "ok"),
+    row(&["chmod", "{w}/file", "4755"], "EPERM", "EPERM"),
+    // no rule names it: not there, or not readable
+    row(&["read", "{x}/file"], "ENOENT", "EACCES"),
+    row(&["list", "{x}"], "ENOENT", "EACCES"),
+    row(&["create", "{x}/new"], "ENOENT", "EACCES"),
+    row(&["exec", "{x}/program"], "ENOENT", "EACCES"),
+    row(&["read", "{h}/secret"], "ENOENT", "EACCES"),
+    // a rule hides it inside what another shows
+    row(&["read", "{o}/hidden"], "EACCES", "EACCES"),
+    row(&["list", "{o}/closed"], "EACCES", "EACCES"),
+    row(&["exec", "{o}/refused"], "EACCES", "EACCES"),
+    // inside a writable tree: at `landlock` Partial `inside`, compared at the end
+    row(&["write", "{w}/fixed"], "EROFS", "ok"),
+    row(&["create", "{w}/.git/hooks/pre-commit"], "EROFS", "ok"),
+    row(&["signal", "{pid}"], "ESRCH", "EPERM"),
+    row(&["ptrace", "{pid}"], "ESRCH", "EPERM"),
+    row(&["environ", "{pid}"], "ENOENT", "EACCES"),
+    row(&["connect", "{port}"], "ECONNREFUSED", "EPERM"),
+    row(&["unix", "{o}/socket"], "EACCES", "EPERM"),
+    row(&["abstract", "stockade-{pid}"], "ECONNREFUSED", "EPERM"),
+    row(&["user-namespace"], "EPERM", "EPERM"),
+    row(&["tiocsti", "plain"], "EPERM", "EPERM"),
+    row(&["tiocsti", "high"], "EPERM", "EPERM"),
+    // mount, bpf, perf_event_open, keyctl, io_uring_setup: by number
+    row(&["call", "165"], "EPERM", "EPERM"),
+    row(&["call", "321"], "EPERM", "EPERM"),
+    row(&["call", "298"], "EPERM", "EPERM"),
+    row(&["call", "250"], "EPERM", "EPERM"),
+    row(&["call", "425"], "EPERM", "EPERM"),
+];
+
+/// What the host has while the probes run, put anew before each.
+struct Host {
+    place: Place,
+    outsider: std::process::Child,
+    tcp: std::net::TcpListener,
+    _abstract: UnixListener,
+}
+
+impl Host {
+    fn new() -> Self {
+        let place = Place::new("access");
+        let outsider = Command::new("sleep")
+            .arg("600")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        use std::os::linux::net::SocketAddrExt;
+        let name = format!("stockade-{}", outsider.id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        Self {
+            place,
+            _abstract: UnixListener::bind_addr(&address).unwrap(),
+            tcp: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+            outsider,
+        }
+    }
+
+    /// The tree as every probe finds it. The listener lives as long as the probe runs.
+    fn reset(&self) -> UnixListener {
+        let hidden = self.place.path().join("unnamed");
+        for folder in [self.place.work(), self.place.outside(), hidden.clone()] {
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder).unwrap();
+            }
+            for below in ["sub", "closed", ".git/hooks"] {
+                std::fs::create_dir_all(folder.join(below)).unwrap();
+            }
+            for file in ["file", "hidden", "fixed"] {
+                std::fs::write(folder.join(file), "text").unwrap();
+            }
+            for program in ["program", "refused"] {
+                std::fs::copy("/bin/true", folder.join(program)).unwrap();
+            }
+        }
+        std::fs::write(self.place.home().join("secret"), "text").unwrap();
+        UnixListener::bind(self.place.outside().join("socket")).unwrap()
+    }
+
+    fn words(&self, row: &Row) -> Vec<String> {
+        let path = |p: std::path::PathBuf| p.display().to_string();
+        row.probe
+            .iter()
+            .map(|word| {
+                word.replace("{w}", &path(self.place.work()))
+                    .replace("{o}", &path(self.place.outside()))
+                    .replace("{h}", &path(self.place.home()))
+                    .replace("{x}", &path(self.place.path().join("unnamed")))
+                    .replace("{pid}", &self.outsider.id().to_string())
+                    .replace("{port}", &self.tcp.local_addr().unwrap().port().to_string())
+            })
+            .collect()
+    }
+
+    fn native(&self, row: &Row) -> String {
+        let _listener = self.reset();
+        let out = self.place.command(PROBE).args(self.words(row)).output();
+        text(&out.unwrap()).trim().to_owned()
+    }
+
+    fn confined(&self, row: &Row, level: &str) -> String {
+        let _listener = self.reset();
+        let outside = self.place.outside();
+        let below = |name: &str| outside.join(name).display().to_string();
+        let out = self
+            .place
+            .command(stockade())
+            .args(["run", "--quiet", "--require", level])
+            .args(["--allow-read", PROBE, "--allow-read", &below("")])
+            .args([
+                "--deny-read",
+                &below("hidden"),
+                "--deny-read",
+                &below("closed"),
+            ])
+            .args(["--deny-exec", &below("refused")])
+            .args(["--deny-write", "fixed"])
+            .args(["--", PROBE])
+            .args(self.words(row))
+            .output()
+            .unwrap();
+        text(&out).trim().to_owned()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.outsider.kill().unwrap();
+        self.outsider.wait().unwrap();
+    }
+}
+
+#[test]
+fn every_access_is_answered_as_documented() {
+    let host = Host::new();
+    let mut wrong = Vec::new();
+    for (rows, kind) in [(ALLOWED, "allowed"), (DENIED, "denied")] {
+        for row in rows {
+            let native = host.native(row);
+            if native != "ok" {
+                wrong.push(format!(
+                    "{kind} {:?}: {native} without enforcement",
+                    row.probe
+                ));
+            }
+            for (level, expected) in LEVELS.iter().zip(row.answers) {
+                let answer = host.confined(row, level);
+                if answer != expected {
+                    wrong.push(format!(
+                        "{kind} {:?} at {level}: {answer}, not {expected}",
+                        row.probe
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
