@@ -12,6 +12,8 @@ pub enum Layer {
     Preset(String),
     /// What the command's own installation needs.
     Command,
+    /// What a coding agent needs, by its name.
+    Agent(String),
     System,
     User,
     Project {
@@ -26,6 +28,7 @@ impl Layer {
         match self {
             Self::Preset(name) => name,
             Self::Command => "command",
+            Self::Agent(name) => name,
             Self::System => "system",
             Self::User => "user",
             Self::Project { .. } => "project",
@@ -36,7 +39,12 @@ impl Layer {
     /// `${env:…}` in a layer that comes with untrusted code would carry the user's secrets into names.
     pub fn may_read_environment(&self) -> bool {
         match self {
-            Self::Preset(_) | Self::Command | Self::System | Self::User | Self::CommandLine => true,
+            Self::Preset(_)
+            | Self::Command
+            | Self::Agent(_)
+            | Self::System
+            | Self::User
+            | Self::CommandLine => true,
             Self::Project { .. } => false,
         }
     }

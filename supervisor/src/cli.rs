@@ -59,6 +59,9 @@ pub struct Run {
     /// Not started at any other level
     #[arg(long, value_name = "LEVEL")]
     pub require: Option<LevelName>,
+    /// Leave the agent's own sandbox on
+    #[arg(long)]
+    pub keep_agent_sandbox: bool,
     /// Take a workspace that holds the home
     #[arg(long)]
     pub force_workspace: bool,
@@ -81,6 +84,9 @@ pub struct PolicyOptions {
     /// Lowest layer
     #[arg(long, value_name = "PRESET")]
     pub preset: Option<String>,
+    /// The coding agent that a wrapper starts [default: known by the command's name]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
     /// A policy file above all other layers
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,

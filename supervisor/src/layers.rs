@@ -1,5 +1,6 @@
 //! From files and flags to the layers of a policy, and what its variables stand for.
 
+use crate::agents;
 use crate::cli::PolicyOptions;
 use crate::exit::Failure;
 use crate::installation;
@@ -22,7 +23,14 @@ const MAX_BYTES: u64 = 16 << 20;
 pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, Failure> {
     match own::read() {
         Some((sources, context)) => build(&sources, context),
-        None => merged(options, command).map(|(policy, _)| policy),
+        None => {
+            let context = context(&options.workspaces)?;
+            let agent = match agents::of(options.agent.as_deref(), command.unwrap_or(""))? {
+                Some(agent) => Some(agent.layer(&agent.places(&context))),
+                None => None,
+            };
+            merged(options, command, agent).map(|(policy, _)| policy)
+        }
     }
 }
 
@@ -30,12 +38,14 @@ pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, 
 pub fn merged(
     options: &PolicyOptions,
     command: Option<&str>,
+    agent: Option<Source>,
 ) -> Result<(Policy, Sources), Failure> {
     let context = context(&options.workspaces)?;
     let mut sources = sources(options, &context)?;
     if let Some(layer) = command.and_then(|c| installation(c, &context)) {
         sources.layers.insert(0, layer);
     }
+    sources.layers.splice(0..0, agent);
     Ok((build(&sources, context)?, sources))
 }
 
@@ -252,6 +262,7 @@ fn flags(options: &PolicyOptions) -> Result<Option<String>, Failure> {
     let PolicyOptions {
         workspaces: _,
         preset: _,
+        agent: _,
         policy: _,
         allow_read,
         allow_write,

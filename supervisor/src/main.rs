@@ -1,9 +1,11 @@
 //! `stockade`: command line, session, and what the user sees.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod cli;
 mod command;
 mod exit;
+mod finding;
 mod folder;
 mod installation;
 mod layers;

@@ -91,7 +91,7 @@ fn try_level(level: Level) -> Result<(), String> {
     };
     let outcome = (|| {
         let asked = Asked::new(&run).map_err(text)?;
-        let plan = asked.plan(level).map_err(text)?;
+        let plan = asked.at(level).map_err(text)?.plan;
         if let Some(unmet) = plan.unmet.first() {
             return Err(format!("{}: {}", unmet.requirement, unmet.why));
         }

@@ -1,42 +1,60 @@
 //! `stockade run` and `stockade plan`.
 
+use crate::agents::copyback::Prepared;
+use crate::agents::{self, Agent, Places};
 use crate::cli::{LevelName, Run};
 use crate::exit::Failure;
+use crate::finding::Finding;
 use crate::folder::{self, Folder};
 use crate::output::{complain, escaped};
-use crate::session::{self, Over};
+use crate::session::{self, Over, Watch};
 use crate::{installation, layers, own, show};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use stockade_enforce::{
     Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, environment,
     launch,
 };
-use stockade_policy::{Policy, Sources};
+use stockade_policy::{Context, Policy, Sources};
 
-/// All that is decided before a level is chosen.
+/// All that is known before a level is chosen.
 pub struct Asked<'a> {
-    pub run: &'a Run,
-    pub policy: Policy,
-    pub sources: Sources,
-    pub facts: HostFacts,
-    pub state: std::path::PathBuf,
+    run: &'a Run,
+    context: Context,
+    agent: Option<Agent>,
+    /// With the flag that turns the agent's own sandbox off.
+    command: Vec<String>,
+    facts: HostFacts,
+    state: PathBuf,
     pub folder: Folder,
-    pub terminal: Terminal,
+    terminal: Terminal,
+}
+
+/// What one level makes of it.
+pub struct AtLevel {
+    pub policy: Policy,
+    pub plan: Plan,
+    texts: Vec<(&'static str, String)>,
+    copies: Vec<PathBuf>,
 }
 
 impl<'a> Asked<'a> {
     pub fn new(run: &'a Run) -> Result<Self, Failure> {
-        let command = run.command.first().map(String::as_str);
-        let (policy, sources) = layers::merged(&run.policy, command)?;
-        check_workspaces(&policy, run.force_workspace)?;
-        let state = layers::state(&policy.context.home);
+        let context = layers::context(&run.policy.workspaces)?;
+        check_workspaces(&context, run.force_workspace)?;
+        let state = layers::state(&context.home);
+        let agent = agents::of(run.policy.agent.as_deref(), &run.command[0])?;
+        let command = agent
+            .as_ref()
+            .filter(|a| !run.keep_agent_sandbox && a.is_command(&run.command[0]))
+            .and_then(|a| a.without_own_sandbox(&run.command));
         Ok(Self {
-            run,
             facts: HostFacts::ask(),
             folder: Folder::new(&state),
             terminal: session::terminal(),
-            policy,
-            sources,
+            command: command.unwrap_or_else(|| run.command.clone()),
+            run,
+            context,
+            agent,
             state,
         })
     }
@@ -53,59 +71,90 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn texts(&self) -> Result<Vec<(&'static str, String)>, Failure> {
-        let host = self
-            .policy
-            .setting("network.namespace")
-            .is_some_and(|s| s.value == "host");
-        let layers = own::stored(&self.sources, &self.policy.context)
-            .map_err(|e| Failure::Output(e.into()))?;
-        Ok(vec![
-            (own::POLICY, own::policy_text(&self.policy, host)),
-            (own::LAYERS, layers),
-        ])
+    fn agent_places(&self, level: Level, agent: &Agent) -> Result<Places, Failure> {
+        let places = match level {
+            Level::Namespaces => agent.places(&self.context),
+            Level::Landlock => agent.own_places(&self.context, &self.state)?,
+        };
+        agent.make(&places)?;
+        Ok(places)
     }
 
-    pub fn plan(&self, level: Level) -> Result<Plan, Failure> {
-        let context = &self.policy.context;
-        let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
-        let inside = context.workspaces.iter().any(|w| here.starts_with(w));
-        let directory = if inside {
-            here
-        } else {
-            context.workspaces[0].clone()
+    pub fn at(&self, level: Level) -> Result<AtLevel, Failure> {
+        let places = match &self.agent {
+            Some(agent) => Some((agent, self.agent_places(level, agent)?)),
+            None => None,
         };
-        let environment = environment(&self.policy, &context.environment);
+        let layer = places.as_ref().map(|(agent, places)| agent.layer(places));
+        let name = self.run.command.first().map(String::as_str);
+        let (policy, sources) = layers::merged(&self.run.policy, name, layer)?;
+        let texts = texts(&policy, &sources)?;
+        let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
+        let plan = self.plan(level, &policy, &texts, &copies)?;
+        Ok(AtLevel {
+            policy,
+            plan,
+            texts,
+            copies,
+        })
+    }
+
+    fn plan(
+        &self,
+        level: Level,
+        policy: &Policy,
+        texts: &[(&'static str, String)],
+        copies: &[PathBuf],
+    ) -> Result<Plan, Failure> {
+        let workspaces = &self.context.workspaces;
+        let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
+        let inside = workspaces.iter().any(|w| here.starts_with(w));
+        let directory = if inside { here } else { workspaces[0].clone() };
+        let environment = environment(policy, &self.context.environment);
         let path = environment
             .passed
             .get("PATH")
             .map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
-        let name = &self.run.command[0];
-        let executable = installation::find(name, path, &directory)
-            .ok_or_else(|| Failure::NotFound(name.clone()))?;
+        let executable = installation::find(&self.command[0], path, &directory)
+            .ok_or_else(|| Failure::NotFound(self.command[0].clone()))?;
         let user = nix::unistd::User::from_uid(nix::unistd::getuid())
             .ok()
             .flatten()
             .map_or_else(|| "user".into(), |u| u.name);
-        let overlays = |path: &Path| folder::overlay(&self.state, &context.workspaces[0], path);
+        let overlays = |path: &Path| folder::overlay(&self.state, &workspaces[0], path);
         Ok(Plan::compile(&Request {
-            policy: &self.policy,
+            policy,
             facts: &self.facts,
             tree: &HostTree,
             level,
             terminal: self.terminal,
-            command: &self.run.command,
+            command: &self.command,
             executable,
             directory,
             environment,
             user,
             overlays: &overlays,
-            copies: &[],
+            copies,
             folder: self.folder.path.clone(),
-            texts: &self.texts()?,
+            texts,
             program: std::env::current_exe().ok(),
         })?)
     }
+}
+
+/// What the session may read about itself.
+fn texts(policy: &Policy, sources: &Sources) -> Result<Vec<(&'static str, String)>, Failure> {
+    let stored = own::stored(sources, &policy.context).map_err(|e| Failure::Output(e.into()))?;
+    Ok(vec![
+        (own::POLICY, own::policy_text(policy, host_network(policy))),
+        (own::LAYERS, stored),
+    ])
+}
+
+fn host_network(policy: &Policy) -> bool {
+    policy
+        .setting("network.namespace")
+        .is_some_and(|s| s.value == "host")
 }
 
 pub fn run(run: &Run) -> Result<u8, Failure> {
@@ -113,21 +162,45 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         return show(run);
     }
     let asked = Asked::new(run)?;
-    let (session, plan) = start(&asked)?;
-    let over = session::attend(session, &plan, &mut []);
-    asked.folder.remove()?;
-    if !run.quiet {
-        summary(&asked, &plan, &over);
+    let started = start(&asked)?;
+    if asked.command != run.command && !run.quiet {
+        complain(&format!(
+            "stockade: started as `{}`: its own sandbox is off (--keep-agent-sandbox leaves it on)",
+            escaped(&asked.command.join(" "))
+        ));
     }
+    let Started {
+        session,
+        at,
+        copy_back,
+    } = started;
+    let mut copy_back = copy_back;
+    let mut watches: Vec<&mut dyn Watch> = Vec::new();
+    if let Some(copy_back) = &mut copy_back {
+        watches.push(copy_back);
+    }
+    let over = session::attend(session, &at.plan, &mut watches);
+    let mut findings = Vec::new();
+    if let Some(copy_back) = copy_back {
+        findings.extend(copy_back.finish());
+    }
+    asked.folder.remove()?;
+    summary(run, &at, &over, &findings);
     status(over)
 }
 
+struct Started {
+    session: Session,
+    at: AtLevel,
+    copy_back: Option<agents::copyback::CopyBack>,
+}
+
 /// At the highest level that the host allows; which one is said when it is not the highest.
-fn start(asked: &Asked<'_>) -> Result<(Session, Plan), Failure> {
+fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
     let mut refused: Option<(Level, LaunchError)> = None;
     for level in asked.levels() {
-        let plan = asked.plan(level)?;
-        if let Some(first) = plan.unmet.first() {
+        let at = asked.at(level)?;
+        if let Some(first) = at.plan.unmet.first() {
             return Err(Failure::Unmet(format!(
                 "{} ({}) at level {level}: {}",
                 escaped(&first.rule),
@@ -135,26 +208,42 @@ fn start(asked: &Asked<'_>) -> Result<(Session, Plan), Failure> {
                 first.why
             )));
         }
-        asked.folder.prepare(&plan, &asked.texts()?)?;
-        match launch(&plan) {
-            Ok(session) => {
+        match try_level(asked, at) {
+            Ok(started) => {
                 if level != Level::ALL[0] && asked.run.require.is_none() && !asked.run.quiet {
                     say_level(level, refused.as_ref());
                 }
-                return Ok((session, plan));
+                return Ok(started);
             }
-            Err(error) if error.level_refused() && asked.run.require.is_none() => {
+            Err(Failure::Launch(error)) if error.level_refused() && asked.run.require.is_none() => {
                 refused = Some((level, error));
             }
             Err(error) => {
                 asked.folder.remove()?;
-                return Err(error.into());
+                return Err(error);
             }
         }
     }
     Err(match refused {
         Some((_, error)) => error.into(),
         None => Failure::Unmet("no level is possible here; `stockade doctor` says why".into()),
+    })
+}
+
+fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
+    asked.folder.prepare(&at.plan, &at.texts)?;
+    let home = &at.policy.context.home;
+    let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
+    let prepared = Prepared::new(home, &at.copies).map_err(copies)?;
+    let session = launch(&at.plan)?;
+    let copy_back = match session.home() {
+        Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(copies)?),
+        None => None,
+    };
+    Ok(Started {
+        session,
+        at,
+        copy_back,
     })
 }
 
@@ -169,32 +258,39 @@ fn say_level(level: Level, refused: Option<&(Level, LaunchError)>) {
     ));
 }
 
-fn summary(asked: &Asked<'_>, plan: &Plan, over: &Over) {
-    for id in &asked.policy.ignored {
+fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
+    let grave = findings.iter().any(|f| f.grave);
+    if run.quiet && !grave {
+        return;
+    }
+    for finding in findings {
+        let text = escaped(&finding.text);
+        complain(&if finding.grave && crate::output::colour() {
+            format!("\x1b[31mstockade: {text}\x1b[0m")
+        } else {
+            format!("stockade: {text}")
+        });
+    }
+    if run.quiet {
+        return;
+    }
+    for id in &at.policy.ignored {
         complain(&format!(
             "stockade: not counted, the project's file is not trusted: {}",
             escaped(id.as_str())
         ));
     }
     if over.timed_out {
-        let seconds = plan.wall.unwrap_or(0);
+        let seconds = at.plan.wall.unwrap_or(0);
         complain(&format!("stockade: ended after {seconds} s (limits.wall)"));
     }
-    if !plan.own_network && plan.level == Level::Namespaces || asked.host_network() {
+    if host_network(&at.policy) {
         complain("stockade: the host's network was reachable, unfiltered (network.namespace)");
     }
     if matches!(&over.result, Ok(Exit::Code(code)) if *code != 0) {
         complain(
             "stockade: denials are not visible at this level: `stockade why read|write|exec|connect OBJECT`",
         );
-    }
-}
-
-impl Asked<'_> {
-    fn host_network(&self) -> bool {
-        self.policy
-            .setting("network.namespace")
-            .is_some_and(|s| s.value == "host")
     }
 }
 
@@ -212,9 +308,9 @@ fn status(over: Over) -> Result<u8, Failure> {
 }
 
 /// A workspace that is everything, or the home itself, protects nothing.
-fn check_workspaces(policy: &Policy, forced: bool) -> Result<(), Failure> {
-    for workspace in &policy.context.workspaces {
-        let holds_home = policy.context.home.starts_with(workspace);
+fn check_workspaces(context: &Context, forced: bool) -> Result<(), Failure> {
+    for workspace in &context.workspaces {
+        let holds_home = context.home.starts_with(workspace);
         if holds_home && !forced {
             return Err(Failure::Usage(format!(
                 "the workspace {} holds the home: everything there would be writable; name a directory with -w, or force it with --force-workspace",
@@ -232,7 +328,7 @@ pub fn show(run: &Run) -> Result<u8, Failure> {
         .levels()
         .first()
         .ok_or_else(|| Failure::Unmet("no level is possible here".into()))?;
-    show::plan(&asked.plan(level)?, run.json)?;
+    show::plan(&asked.at(level)?.plan, run.json)?;
     Ok(0)
 }
 

@@ -1,0 +1,344 @@
+//! Files that an agent replaces by rename in its private home, copied back to the user's.
+
+use crate::finding::Finding;
+use crate::session::Watch;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
+use nix::poll::PollFlags;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A file of settings is smaller; a session can't fill the user's disk with one.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// One file: where it is in the session and on the host, and what both last had in common.
+#[derive(Debug)]
+struct Kept {
+    /// Below the private home.
+    name: PathBuf,
+    /// The host's directory and name, links resolved before the session began.
+    directory: OwnedFd,
+    file: PathBuf,
+    shown: PathBuf,
+    common: Option<[u8; 32]>,
+    /// Both sides have changed: nothing is overwritten any more.
+    apart: bool,
+}
+
+#[derive(Debug)]
+pub struct CopyBack {
+    private: OwnedFd,
+    inotify: Inotify,
+    files: Vec<Kept>,
+    session: String,
+    findings: Vec<Finding>,
+}
+
+/// No link is followed, neither out of the directory nor within it.
+fn beneath(directory: BorrowedFd<'_>, name: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let making = flags.contains(OFlag::O_CREAT);
+    let mode = if making { 0o600 } else { 0 };
+    let how = OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)
+        .mode(Mode::from_bits_truncate(mode))
+        .resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_SYMLINKS
+                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+        );
+    openat2(directory, name, how)
+}
+
+/// The content; none when it is not there or no regular file of a sensible size.
+fn content(directory: BorrowedFd<'_>, name: &Path) -> Result<Option<Vec<u8>>, Errno> {
+    let fd = match beneath(directory, name, OFlag::O_RDONLY) {
+        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => return Ok(None),
+        other => other?,
+    };
+    let stat = fstat(&fd)?;
+    let regular = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
+    if !regular || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Ok(None);
+    }
+    let mut out = Vec::new();
+    let read = File::from(fd).take(MAX_BYTES).read_to_end(&mut out);
+    read.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+    Ok(Some(out))
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+impl Kept {
+    fn new(home: &Path, path: &Path) -> Result<Option<Self>, Errno> {
+        let Ok(name) = path.strip_prefix(home) else {
+            return Ok(None);
+        };
+        // a file that the user keeps elsewhere and links to is written where it is
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (Some(parent), Some(file)) = (real.parent(), real.file_name()) else {
+            return Ok(None);
+        };
+        let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let directory = open(parent, flags, Mode::empty())?;
+        let common = content(directory.as_fd(), Path::new(file))?.map(|c| hash(&c));
+        Ok(Some(Self {
+            name: name.into(),
+            directory,
+            file: file.into(),
+            shown: path.into(),
+            common,
+            apart: false,
+        }))
+    }
+
+    fn copy_back(
+        &mut self,
+        private: BorrowedFd<'_>,
+        session: &str,
+    ) -> Result<Option<Finding>, Errno> {
+        let Some(inside) = content(private, &self.name)? else {
+            return Ok(None); // what was removed inside is not removed outside
+        };
+        let fresh = hash(&inside);
+        if self.common == Some(fresh) {
+            return Ok(None);
+        }
+        let directory = self.directory.as_fd();
+        let host = content(directory, &self.file)?.map(|c| hash(&c));
+        if host == Some(fresh) {
+            self.common = Some(fresh);
+            return Ok(None);
+        }
+        if self.apart || host != self.common {
+            let beside = PathBuf::from(format!("{}.stockade-{session}", self.file.display()));
+            replace(directory, &beside, &inside, session)?;
+            let first = !std::mem::replace(&mut self.apart, true);
+            return Ok(first.then(|| {
+                Finding::grave(format!(
+                    "{} changed outside meanwhile: the session's stands beside it as {}",
+                    self.shown.display(),
+                    beside.display()
+                ))
+            }));
+        }
+        replace(directory, &self.file, &inside, session)?;
+        self.common = Some(fresh);
+        Ok(None)
+    }
+}
+
+/// Whole or not at all: another program never reads half of it.
+fn replace(
+    directory: BorrowedFd<'_>,
+    name: &Path,
+    bytes: &[u8],
+    session: &str,
+) -> Result<(), Errno> {
+    let fresh = PathBuf::from(format!(".stockade-copy-{session}"));
+    // of a session that was killed in between
+    match unlinkat(directory, &fresh, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(e) => return Err(e),
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+    let mut file = File::from(beneath(directory, &fresh, flags)?);
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        unlinkat(directory, &fresh, UnlinkatFlags::NoRemoveDir)?;
+        return Err(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+    }
+    renameat(directory, &fresh, directory, name)
+}
+
+/// What is known before the session begins.
+#[derive(Debug)]
+pub struct Prepared(Vec<Kept>);
+
+impl Prepared {
+    pub fn new(home: &Path, files: &[PathBuf]) -> Result<Self, Errno> {
+        let kept = files.iter().map(|path| Kept::new(home, path));
+        Ok(Self(
+            kept.collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect(),
+        ))
+    }
+
+    /// `private` is the session's home as the supervisor sees it.
+    pub fn watch(self, private: BorrowedFd<'_>, session: &str) -> Result<CopyBack, Errno> {
+        let private = private
+            .try_clone_to_owned()
+            .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let path = format!("/proc/self/fd/{}", private.as_raw_fd());
+        let events = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE;
+        inotify.add_watch(path.as_str(), events)?;
+        let mut out = CopyBack {
+            private,
+            inotify,
+            files: self.0,
+            session: session.to_owned(),
+            findings: Vec::new(),
+        };
+        // what was renamed before the watch stood
+        out.copy_all();
+        Ok(out)
+    }
+}
+
+impl CopyBack {
+    fn copy_all(&mut self) {
+        for kept in &mut self.files {
+            match kept.copy_back(self.private.as_fd(), &self.session) {
+                Ok(finding) => self.findings.extend(finding),
+                Err(errno) => {
+                    let text = format!("{}: not copied back: {errno}", kept.shown.display());
+                    let finding = Finding::grave(text);
+                    if !self.findings.contains(&finding) {
+                        self.findings.push(finding);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When nothing of the session runs any more.
+    pub fn finish(mut self) -> Vec<Finding> {
+        self.copy_all();
+        self.findings
+    }
+}
+
+impl Watch for CopyBack {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    fn flags(&self) -> PollFlags {
+        PollFlags::POLLIN
+    }
+
+    fn ready(&mut self) {
+        // which name it was does not matter: an unchanged file is found by its hash
+        while self.inotify.read_events().is_ok_and(|e| !e.is_empty()) {}
+        self.copy_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    struct Pair(PathBuf);
+
+    impl Pair {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("stockade-copy-{name}-{}", std::process::id()));
+            for side in ["home", "private"] {
+                fs::create_dir_all(path.join(side)).unwrap();
+            }
+            Self(path)
+        }
+
+        fn home(&self, name: &str) -> PathBuf {
+            self.0.join("home").join(name)
+        }
+
+        fn private(&self, name: &str) -> PathBuf {
+            self.0.join("private").join(name)
+        }
+
+        fn start(&self) -> CopyBack {
+            let prepared = Prepared::new(&self.home(""), &[self.home("f")]).unwrap();
+            let private = File::open(self.private("")).unwrap();
+            prepared.watch(private.as_fd(), "1").unwrap()
+        }
+
+        fn rename(&self, text: &str) {
+            fs::write(self.private("f.tmp"), text).unwrap();
+            fs::rename(self.private("f.tmp"), self.private("f")).unwrap();
+        }
+    }
+
+    impl Drop for Pair {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn each_rename_arrives_and_a_removal_does_not() {
+        let pair = Pair::new("rename");
+        let mut copy = pair.start();
+        for n in 0..100 {
+            pair.rename(&n.to_string());
+            copy.ready();
+            assert_eq!(fs::read_to_string(pair.home("f")).unwrap(), n.to_string());
+        }
+        fs::remove_file(pair.private("f")).unwrap();
+        assert_eq!(copy.finish(), []);
+        assert_eq!(fs::read_to_string(pair.home("f")).unwrap(), "99");
+        let names = fs::read_dir(pair.home("")).unwrap().count();
+        assert_eq!(names, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_changed_outside_is_not_overwritten() {
+        let pair = Pair::new("apart");
+        fs::write(pair.home("f"), "start").unwrap();
+        fs::write(pair.private("f"), "start").unwrap();
+        let mut copy = pair.start();
+        fs::write(pair.home("f"), "outside").unwrap();
+        pair.rename("inside");
+        copy.ready();
+        pair.rename("inside again");
+        let findings = copy.finish();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(fs::read_to_string(pair.home("f")).unwrap(), "outside");
+        let beside = fs::read_to_string(pair.home("f.stockade-1")).unwrap();
+        assert_eq!(beside, "inside again");
+    }
+
+    #[test]
+    fn links_pipes_and_huge_files_are_not_followed_or_read() {
+        let pair = Pair::new("links");
+        fs::write(pair.home("secret"), "s").unwrap();
+        let mut copy = pair.start();
+        std::os::unix::fs::symlink(pair.home("secret"), pair.private("f")).unwrap();
+        copy.ready();
+        assert!(!pair.home("f").exists());
+        fs::remove_file(pair.private("f")).unwrap();
+        nix::unistd::mkfifo(&pair.private("f"), Mode::from_bits_truncate(0o600)).unwrap();
+        copy.ready();
+        fs::remove_file(pair.private("f")).unwrap();
+        let huge = File::create(pair.private("f")).unwrap();
+        huge.set_len(MAX_BYTES + 1).unwrap();
+        copy.finish();
+        assert!(!pair.home("f").exists());
+    }
+
+    #[test]
+    fn a_linked_file_is_written_where_it_is() {
+        let pair = Pair::new("dotfiles");
+        fs::create_dir(pair.home("dotfiles")).unwrap();
+        fs::write(pair.home("dotfiles/f"), "start").unwrap();
+        std::os::unix::fs::symlink("dotfiles/f", pair.home("f")).unwrap();
+        let copy = pair.start();
+        pair.rename("inside");
+        copy.finish();
+        let there = fs::read_to_string(pair.home("dotfiles/f")).unwrap();
+        assert_eq!(there, "inside");
+        assert!(pair.home("f").is_symlink());
+    }
+}

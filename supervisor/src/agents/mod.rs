@@ -1,0 +1,215 @@
+//! Coding agents: what each needs of the host, as a policy layer of its own.
+
+pub mod copyback;
+mod data;
+mod state;
+
+pub use data::Agent;
+
+use crate::exit::Failure;
+use crate::output::escaped;
+use std::path::{Path, PathBuf};
+use stockade_policy::{Context, Layer, Source};
+
+/// The agent of a command: by `--agent`, else by the command's own name.
+pub fn of(asked: Option<&str>, command: &str) -> Result<Option<Agent>, Failure> {
+    let agents = data::all()?;
+    if let Some(name) = asked {
+        let known = agents.keys().cloned().collect::<Vec<_>>().join(", ");
+        return match agents.get(name) {
+            Some(agent) => Ok(Some(agent.clone())),
+            None => Err(Failure::Usage(format!(
+                "no agent `{}` is known; there are {known}",
+                escaped(name)
+            ))),
+        };
+    }
+    Ok(agents.into_values().find(|a| a.is_command(command)))
+}
+
+/// Where an agent keeps its state in one session.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The directory on the host that the session writes.
+    pub state: PathBuf,
+    /// Files beside it that the agent replaces by rename.
+    pub replaced: Vec<PathBuf>,
+    /// Variable and value, where the directory is not the user's own.
+    pub variable: Option<(String, PathBuf)>,
+}
+
+impl Agent {
+    /// By the last part of its path.
+    pub fn is_command(&self, command: &str) -> bool {
+        let name = Path::new(command).file_name().and_then(|n| n.to_str());
+        name.is_some_and(|n| self.commands.iter().any(|c| c == n))
+    }
+
+    /// The user's own places: what the agent's variable says, else what it does without.
+    pub fn places(&self, context: &Context) -> Places {
+        let home = |text: &String| context.home.join(text.trim_start_matches("~/"));
+        match context
+            .environment
+            .get(&self.variable)
+            .filter(|v| v.starts_with('/'))
+        {
+            Some(directory) => Places {
+                state: directory.into(),
+                replaced: Vec::new(),
+                variable: None,
+            },
+            None => Places {
+                state: home(&self.state),
+                replaced: self.replaced.iter().map(home).collect(),
+                variable: None,
+            },
+        }
+    }
+
+    /// A directory of stockade's own, for a level at which the home can't be private. Filled once.
+    pub fn own_places(&self, context: &Context, state: &Path) -> Result<Places, Failure> {
+        let users = self.places(context);
+        if users.replaced.is_empty() && context.environment.contains_key(&self.variable) {
+            return Ok(users);
+        }
+        let directory = state.join("agents").join(&self.name);
+        state::fill(self, &users, &directory)?;
+        Ok(Places {
+            state: directory.clone(),
+            replaced: Vec::new(),
+            variable: Some((self.variable.clone(), directory)),
+        })
+    }
+
+    /// Made before the start: a log-in of the first run must be kept.
+    pub fn make(&self, places: &Places) -> Result<(), Failure> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&places.state)
+            .map_err(|e| Failure::file("make the agent's directory", &places.state, e))
+    }
+
+    /// Low in the order: the system's, the user's and the command line's rules come above.
+    pub fn layer(&self, places: &Places) -> Source {
+        let at = |path: &str| format!("{}/{path}", places.state.display());
+        let marks = |rows: &[data::Mark], mode: &str| -> Vec<String> {
+            rows.iter()
+                .map(|m| {
+                    format!(
+                        "{{ path = {}, mode = {mode:?}, because = {} }}",
+                        serde_json::json!(at(&m.path)),
+                        serde_json::json!(m.because)
+                    )
+                })
+                .collect()
+        };
+        let protect = [marks(&self.protect, "deny"), marks(&self.report, "report")].concat();
+        let mut set = self.set.clone();
+        if let Some((name, value)) = &places.variable {
+            set.insert(name.clone(), value.display().to_string());
+        }
+        let set: Vec<String> = set
+            .iter()
+            .map(|(k, v)| format!("{} = {}", serde_json::json!(k), serde_json::json!(v)))
+            .collect();
+        Source {
+            layer: Layer::Agent(format!("agent-{}", self.name)),
+            origin: format!("agent {}", self.name),
+            text: format!(
+                "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\n[environment]\npass = {}\nset = {{ {} }}\n",
+                serde_json::json!(places.state.display().to_string()),
+                protect.join(", "),
+                serde_json::json!(self.pass),
+                set.join(", ")
+            ),
+        }
+    }
+
+    /// The command with the agent's own sandbox off: it can't be nested, and would ask a person
+    /// for what the kernel decides here. The flag is none when the user gave one.
+    pub fn without_own_sandbox(&self, command: &[String]) -> Option<Vec<String>> {
+        let own = &self.own_sandbox;
+        let rest = command.get(1..)?;
+        let until = rest.iter().position(|a| a == "--").unwrap_or(rest.len());
+        let given = rest[..until]
+            .iter()
+            .map(|a| a.split_once('=').map_or(a.as_str(), |(flag, _)| flag))
+            .any(|a| own.given.iter().any(|g| g == a));
+        let first = rest.first().map_or("", String::as_str);
+        if given || own.not_with.iter().any(|w| w == first) {
+            return None;
+        }
+        let mut out = command.to_vec();
+        let at = if own.after.iter().any(|a| a == first) {
+            2
+        } else {
+            1
+        };
+        out.insert(at, own.off.clone());
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(name: &str) -> Agent {
+        of(Some(name), "").unwrap().unwrap()
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_agent_is_known_by_its_command_and_by_name() {
+        assert_eq!(of(None, "/x/bin/claude").unwrap().unwrap().name, "claude");
+        assert!(of(None, "sh").unwrap().is_none());
+        assert!(of(Some("clade"), "sh").is_err());
+    }
+
+    #[test]
+    fn the_flag_stands_where_the_agent_takes_it() {
+        let added = |name: &str, line: &str| {
+            agent(name)
+                .without_own_sandbox(&words(line))
+                .map(|w| w.join(" "))
+        };
+        assert_eq!(
+            added("codex", "codex exec do it").unwrap(),
+            "codex exec --dangerously-bypass-approvals-and-sandbox do it"
+        );
+        assert_eq!(
+            added("claude", "claude -p x").unwrap(),
+            "claude --dangerously-skip-permissions -p x"
+        );
+        assert_eq!(added("claude", "claude --permission-mode=plan x"), None);
+        assert_eq!(added("codex", "codex login"), None);
+        // a prompt that looks like a flag is none
+        assert!(added("codex", "codex exec -- --sandbox").is_some());
+    }
+
+    #[test]
+    fn every_layer_is_a_policy() {
+        let context = Context {
+            workspaces: vec!["/w".into()],
+            home: "/home/u".into(),
+            tmp: "/tmp".into(),
+            config: "/home/u/.config".into(),
+            cache: "/home/u/.cache".into(),
+            runtime: "/run/user/1".into(),
+            environment: Default::default(),
+        };
+        for agent in data::all().unwrap().into_values() {
+            let layer = agent.layer(&agent.places(&context));
+            let sources = stockade_policy::Sources {
+                preset: None,
+                layers: vec![layer],
+            };
+            stockade_policy::Policy::build(&sources, context.clone()).unwrap();
+        }
+    }
+}
