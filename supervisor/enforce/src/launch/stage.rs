@@ -423,16 +423,21 @@ fn started(control: &OwnedFd, handed_out: &[OwnedFd]) {
     }
 }
 
-/// From every set, bounding included: no exec inside gains any.
+/// From every set, bounding included where that may be changed: without CAP_SETPCAP there is
+/// nothing to drop and no_new_privs keeps it so.
 fn drop_capabilities() -> Outcome<()> {
+    let failed = |_| (Step::Capabilities, u32::MAX, Errno::EPERM);
+    let may = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP);
+    if may.map_err(failed)? {
+        caps::clear(None, CapSet::Bounding).map_err(failed)?;
+    }
     for set in [
-        CapSet::Bounding,
         CapSet::Ambient,
         CapSet::Inheritable,
         CapSet::Effective,
         CapSet::Permitted,
     ] {
-        caps::clear(None, set).map_err(|_| (Step::Capabilities, u32::MAX, Errno::EPERM))?;
+        caps::clear(None, set).map_err(failed)?;
     }
     Ok(())
 }
