@@ -100,6 +100,10 @@ fn a_protected_name_is_refused_and_the_home_is_private() {
     );
     let home = place.0.join("home");
     std::fs::write(home.join("secret"), "s").unwrap();
+    std::fs::create_dir(home.join(".ssh")).unwrap();
+    std::fs::write(home.join(".ssh/id_rsa"), "key").unwrap();
+    // protected is not shown: the rule that refuses writes there must not open it
+    assert!(place.sh("cat ~/.ssh/id_rsa").1.contains("No such file"));
     let (_, text) = place.sh("cat ~/secret; echo y > ~/new && echo made");
     assert!(
         text.contains("No such file") && text.contains("made"),

@@ -122,6 +122,10 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
             directory: kind == Kind::Directory,
         });
     }
+    if !resolver.shows(path) {
+        // below a private directory a name shows nothing of the host, whatever is refused there
+        return (resolver.write(path) == Write::Private && kind == Kind::Directory).then(private);
+    }
     if kind == Kind::Link {
         return link(request, resolver, path);
     }
