@@ -34,6 +34,9 @@ pub enum Command {
     /// Show the merged policy, the presets, the schema
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// What sessions left under protected names
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Try each level and say what is held, or why not and what would lift it
     Doctor {
         #[arg(long)]
@@ -157,6 +160,26 @@ pub enum PolicyCommand {
     Presets { name: Option<String> },
     /// JSON Schema of the format
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Every entry, the oldest first
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// One entry and what is in it
+    Show { id: String },
+    /// Put it back where it was; what stands there now is not overwritten
+    Restore {
+        id: String,
+        /// Without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Remove it for good
+    Drop { id: String },
 }
 
 #[derive(Debug, Subcommand)]

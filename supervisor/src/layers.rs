@@ -131,7 +131,7 @@ pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
 }
 
 /// `HOME`, or the user's entry when it is unset: the path that programs will use, links resolved.
-fn home() -> Result<PathBuf, Failure> {
+pub fn home() -> Result<PathBuf, Failure> {
     let path = match std::env::var_os("HOME")
         .map(PathBuf::from)
         .filter(|p| p.is_absolute())

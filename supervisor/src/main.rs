@@ -11,6 +11,7 @@ mod installation;
 mod layers;
 mod output;
 mod own;
+mod protect;
 mod session;
 mod show;
 mod trust;

@@ -30,3 +30,13 @@ pub fn colour() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
+
+/// Asks on the terminal; anything but yes is no.
+pub fn agreed(question: &str) -> std::io::Result<bool> {
+    use std::io::BufRead;
+    write!(std::io::stdout(), "{question}")?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "yes"))
+}

@@ -11,7 +11,7 @@ mod sys;
 
 pub use backend::{BACKENDS, Backend, Hold, Host};
 pub use compile::{
-    CompileError, Environment, HostTree, Kind, OWN, Request, Tree, environment, expand,
+    CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, expand,
 };
 pub use facts::{Architecture, Cgroup, HostFacts};
 pub use launch::{Event, Exit, LaunchError, STAGE, Session, launch, stage};

@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod policy;
+mod quarantine;
 mod run;
 mod trust;
 mod why;
@@ -20,6 +21,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),
         Command::Policy(command) => policy::run(command),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Doctor { json } => doctor::run(json),
         Command::Generate(Generate::Man) => Ok(clap_mangen::Man::new(Arguments::command())
             .render(&mut std::io::stdout())

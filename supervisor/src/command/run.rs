@@ -8,7 +8,7 @@ use crate::finding::Finding;
 use crate::folder::{self, Folder};
 use crate::output::{complain, escaped};
 use crate::session::{self, Over, Watch};
-use crate::{installation, layers, own, show};
+use crate::{installation, layers, own, protect, show};
 use std::path::{Path, PathBuf};
 use stockade_enforce::{
     Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, environment,
@@ -162,6 +162,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         return show(run);
     }
     let asked = Asked::new(run)?;
+    say_all(&protect::finish_killed(&asked.state));
     let started = start(&asked)?;
     if asked.command != run.command && !run.quiet {
         complain(&format!(
@@ -172,9 +173,9 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     let Started {
         session,
         at,
-        copy_back,
+        mut copy_back,
+        guard,
     } = started;
-    let mut copy_back = copy_back;
     let mut watches: Vec<&mut dyn Watch> = Vec::new();
     if let Some(copy_back) = &mut copy_back {
         watches.push(copy_back);
@@ -184,6 +185,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     if let Some(copy_back) = copy_back {
         findings.extend(copy_back.finish());
     }
+    findings.extend(guard.finish());
     asked.folder.remove()?;
     summary(run, &at, &over, &findings);
     status(over)
@@ -193,6 +195,7 @@ struct Started {
     session: Session,
     at: AtLevel,
     copy_back: Option<agents::copyback::CopyBack>,
+    guard: protect::Guard,
 }
 
 /// At the highest level that the host allows; which one is said when it is not the highest.
@@ -216,6 +219,7 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
                 return Ok(started);
             }
             Err(Failure::Launch(error)) if error.level_refused() && asked.run.require.is_none() => {
+                asked.folder.remove()?;
                 refused = Some((level, error));
             }
             Err(error) => {
@@ -231,6 +235,8 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
 }
 
 fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
+    let folder = &asked.folder;
+    let guard = protect::begin(&at.policy, &asked.state, &folder.path, &folder.id)?;
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
@@ -244,6 +250,7 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
         session,
         at,
         copy_back,
+        guard,
     })
 }
 
@@ -263,14 +270,7 @@ fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
     if run.quiet && !grave {
         return;
     }
-    for finding in findings {
-        let text = escaped(&finding.text);
-        complain(&if finding.grave && crate::output::colour() {
-            format!("\x1b[31mstockade: {text}\x1b[0m")
-        } else {
-            format!("stockade: {text}")
-        });
-    }
+    say_all(findings);
     if run.quiet {
         return;
     }
@@ -291,6 +291,17 @@ fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
         complain(
             "stockade: denials are not visible at this level: `stockade why read|write|exec|connect OBJECT`",
         );
+    }
+}
+
+fn say_all(findings: &[Finding]) {
+    for finding in findings {
+        let text = escaped(&finding.text);
+        complain(&if finding.grave && crate::output::colour() {
+            format!("\x1b[31mstockade: {text}\x1b[0m")
+        } else {
+            format!("stockade: {text}")
+        });
     }
 }
 

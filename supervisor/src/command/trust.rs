@@ -3,9 +3,9 @@
 use crate::cli::Trust;
 use crate::exit::Failure;
 use crate::layers::{self, PROJECT_FILE};
-use crate::output::{escaped, say};
+use crate::output::{agreed, escaped, say};
 use crate::trust;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use stockade_policy::{Layer, Source, Sources};
 
 pub fn run(asked: &Trust) -> Result<u8, Failure> {
@@ -41,24 +41,18 @@ pub fn run(asked: &Trust) -> Result<u8, Failure> {
     if policy.ignored.is_empty() {
         say("  nothing: it only tightens and counts already")?;
     }
-    if !asked.yes && !agreed()? {
-        say("not trusted")?;
-        return Ok(1);
+    if !asked.yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::Usage(
+                "no terminal to ask on; `--yes` trusts without asking".into(),
+            ));
+        }
+        if !agreed("trust it? [y/N] ")? {
+            say("not trusted")?;
+            return Ok(1);
+        }
     }
     trust::trust(&state, &path, &text)?;
     say("trusted until it changes")?;
     Ok(0)
-}
-
-fn agreed() -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "no terminal to ask on; `--yes` trusts without asking".into(),
-        ));
-    }
-    write!(std::io::stdout(), "trust it? [y/N] ")?;
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "yes"))
 }

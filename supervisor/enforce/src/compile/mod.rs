@@ -9,6 +9,7 @@ mod view;
 
 pub use environment::{Environment, environment};
 pub use names::expand;
+pub use resolve::Reach;
 pub use tree::{HostTree, Kind, Tree};
 
 use crate::backend::{self, Hold, Host, seccomp};

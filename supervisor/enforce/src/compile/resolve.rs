@@ -119,3 +119,18 @@ impl<'p> Resolver<'p> {
                 .map_or(self.exec_default, |r| r.key == "allow")
     }
 }
+
+/// Where a session could write the host's files if nothing were protected: what the end of the
+/// session is compared with the start for.
+pub struct Reach<'p>(Rows<'p>);
+
+impl<'p> Reach<'p> {
+    pub fn new(policy: &'p Policy) -> Self {
+        let keys = ["write", "private", "overlay", "deny_write"];
+        Self(Rows::of(policy, "filesystem", &keys, &["deny_write"]))
+    }
+
+    pub fn host(&self, path: &Path) -> bool {
+        self.0.first(path).is_some_and(|r| r.key == "write")
+    }
+}

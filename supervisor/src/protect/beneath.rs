@@ -1,0 +1,146 @@
+//! Moving a name out of a tree that hostile code wrote: by descriptor, through no link.
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const NO_LINKS: ResolveFlag = ResolveFlag::RESOLVE_NO_SYMLINKS;
+
+/// The directory `path`, no component of which below `root` is a link.
+pub fn directory(root: &Path, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(NO_LINKS);
+    let top = openat2(AT_FDCWD, root, how)?;
+    let below = path.strip_prefix(root).unwrap_or(path);
+    if below.as_os_str().is_empty() {
+        return Ok(top);
+    }
+    let inside = NO_LINKS | ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(top, below, OpenHow::new().flags(flags).resolve(inside))
+}
+
+/// A file, link or directory from one directory to another; across file systems by copy.
+pub fn move_name(
+    from: BorrowedFd<'_>,
+    name: &OsStr,
+    to: BorrowedFd<'_>,
+    as_name: &OsStr,
+) -> Result<(), Errno> {
+    match renameat(from, name, to, as_name) {
+        Err(Errno::EXDEV) => {
+            copy(from, name, to, as_name)?;
+            remove(from, name)
+        }
+        other => other,
+    }
+}
+
+fn kind(at: BorrowedFd<'_>, name: &OsStr) -> Result<(SFlag, Mode), Errno> {
+    let stat = fstatat(at, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let bits = stat.st_mode & SFlag::S_IFMT.bits();
+    Ok((
+        SFlag::from_bits_truncate(bits),
+        Mode::from_bits_truncate(stat.st_mode),
+    ))
+}
+
+fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let all = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    openat(at, name, all, Mode::empty())
+}
+
+fn entries(directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
+    let again = directory
+        .try_clone()
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+    let mut out = Vec::new();
+    for entry in Dir::from_fd(again)?.iter() {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            out.push(name);
+        }
+    }
+    Ok(out)
+}
+
+fn copy(
+    from: BorrowedFd<'_>,
+    name: &OsStr,
+    to: BorrowedFd<'_>,
+    as_name: &OsStr,
+) -> Result<(), Errno> {
+    let (kind, mode) = kind(from, name)?;
+    if kind == SFlag::S_IFLNK {
+        let target = nix::fcntl::readlinkat(from, name)?;
+        return symlinkat(target.as_os_str(), to, as_name);
+    }
+    if kind == SFlag::S_IFDIR {
+        mkdirat(to, as_name, Mode::S_IRWXU)?;
+        let (source, target) = (
+            open(from, name, OFlag::O_DIRECTORY)?,
+            open(to, as_name, OFlag::O_DIRECTORY)?,
+        );
+        for entry in entries(&source)? {
+            let entry = OsStr::from_bytes(&entry);
+            copy(source.as_fd(), entry, target.as_fd(), entry)?;
+        }
+        return Ok(());
+    }
+    if kind != SFlag::S_IFREG {
+        return Ok(()); // a pipe or a socket holds nothing to keep
+    }
+    let mut source = File::from(open(from, name, OFlag::O_RDONLY)?);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    let mut target = File::from(openat(to, as_name, flags, mode & Mode::S_IRWXU)?);
+    std::io::copy(&mut source, &mut target)
+        .map(drop)
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+}
+
+fn remove(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    if kind(at, name)?.0 != SFlag::S_IFDIR {
+        return unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
+    }
+    let directory = open(at, name, OFlag::O_DIRECTORY)?;
+    for entry in entries(&directory)? {
+        remove(directory.as_fd(), OsStr::from_bytes(&entry))?;
+    }
+    unlinkat(at, name, UnlinkatFlags::RemoveDir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_copy_takes_links_as_links_and_leaves_nothing() {
+        let place = std::env::temp_dir().join(format!("stockade-move-{}", std::process::id()));
+        fs::create_dir_all(place.join("a/d")).unwrap();
+        fs::create_dir_all(place.join("b")).unwrap();
+        fs::write(place.join("a/d/f"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", place.join("a/d/l")).unwrap();
+        let (a, b) = (
+            directory(&place, &place.join("a")).unwrap(),
+            directory(&place, &place.join("b")).unwrap(),
+        );
+        let (name, kept) = (OsStr::new("d"), OsStr::new("kept"));
+        copy(a.as_fd(), name, b.as_fd(), kept).unwrap();
+        remove(a.as_fd(), name).unwrap();
+        assert_eq!(fs::read_to_string(place.join("b/kept/f")).unwrap(), "x");
+        assert!(place.join("b/kept/l").is_symlink() && !place.join("a/d").exists());
+        std::os::unix::fs::symlink("b", place.join("link")).unwrap();
+        assert_eq!(
+            directory(&place, &place.join("link/kept")).unwrap_err(),
+            Errno::ELOOP
+        );
+        fs::remove_dir_all(&place).unwrap();
+    }
+}

@@ -1,0 +1,270 @@
+//! Keys of a git configuration that make git run programs or send credentials elsewhere.
+
+use crate::finding::Finding;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Section, key (`*` for any), what git does with it. A subsection may stand in between.
+const RISKS: &[(&str, &str, &str)] = &[
+    ("alias", "*", "git runs it when it starts with !"),
+    ("browser", "*", "git runs it"),
+    ("core", "alternaterefscommand", "git runs it"),
+    ("core", "askpass", "git runs it and gives it passwords"),
+    ("core", "attributesfile", "it names filters that git runs"),
+    ("core", "editor", "git runs it"),
+    ("core", "fsmonitor", "git runs it at each status"),
+    ("core", "gitproxy", "git runs it"),
+    ("core", "hookspath", "git runs what is there"),
+    ("core", "pager", "git runs it"),
+    ("core", "sshcommand", "git runs it at each fetch and push"),
+    ("core", "worktree", "it points git at another tree"),
+    (
+        "credential",
+        "*",
+        "git runs its helper and gives it passwords",
+    ),
+    ("diff", "command", "git runs it"),
+    ("diff", "external", "git runs it"),
+    ("diff", "textconv", "git runs it"),
+    ("difftool", "*", "git runs it"),
+    ("filter", "*", "git runs it at checkout and add"),
+    ("gc", "recentobjectshook", "git runs it"),
+    ("gpg", "*", "git runs its program"),
+    ("guitool", "*", "git gui runs it"),
+    ("hook", "*", "git runs it"),
+    ("http", "proxy", "traffic goes there"),
+    ("http", "sslverify", "certificates are not checked"),
+    ("http", "extraheader", "it may hold credentials"),
+    ("include", "path", "it brings keys from another file"),
+    ("includeif", "path", "it brings keys from another file"),
+    ("init", "templatedir", "hooks come from there"),
+    ("instaweb", "*", "git runs it"),
+    ("interactive", "difffilter", "git runs it"),
+    ("man", "*", "git runs it"),
+    ("merge", "driver", "git runs it"),
+    ("mergetool", "*", "git runs it"),
+    ("pager", "*", "git runs it"),
+    ("protocol", "*", "it allows transports that run programs"),
+    ("receive", "*", "git runs its hooks"),
+    ("remote", "proxy", "traffic goes there"),
+    ("remote", "pushurl", "pushes go there"),
+    ("remote", "receivepack", "git runs it"),
+    ("remote", "uploadpack", "git runs it"),
+    ("remote", "url", "fetches and pushes go there"),
+    ("remote", "vcs", "git runs it"),
+    ("safe", "*", "it lifts a check of git"),
+    ("sendemail", "*", "git runs its commands"),
+    ("sequence", "editor", "git runs it"),
+    ("submodule", "update", "git runs it when it starts with !"),
+    ("submodule", "url", "fetches go there"),
+    ("trailer", "*", "git runs its command"),
+    ("uploadpack", "packobjectshook", "git runs it"),
+    ("url", "*", "fetches and pushes go there"),
+    ("web", "browser", "git runs it"),
+];
+
+/// Whether git reads the file as a configuration of a repository or of the user.
+fn is_config(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    let in_repository = path.iter().any(|p| p == ".git");
+    name == ".gitconfig" || in_repository && matches!(name, "config" | "config.worktree")
+}
+
+/// The risky keys with their values; none when it is no configuration.
+pub fn keys(path: &Path) -> BTreeMap<String, Vec<String>> {
+    if !is_config(path) {
+        return BTreeMap::new();
+    }
+    let mut bytes = Vec::new();
+    // a file that can't be read tells git nothing either
+    drop(super::stamp::open(path).map(|f| f.take(MAX_BYTES).read_to_end(&mut bytes)));
+    let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in parse(&String::from_utf8_lossy(&bytes)) {
+        if because(&key).is_some() {
+            out.entry(key).or_default().push(value);
+        }
+    }
+    out
+}
+
+/// Keys that are new, or whose values are.
+pub fn risks(path: &Path, was: &BTreeMap<String, Vec<String>>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (key, values) in keys(path) {
+        let fresh: Vec<&String> = values
+            .iter()
+            .filter(|v| !was.get(&key).is_some_and(|old| old.contains(v)))
+            .collect();
+        if let (Some(value), Some(because)) = (fresh.last(), because(&key)) {
+            let text = format!("{}: {key} = {value} ({because})", path.display());
+            out.push(Finding::grave(text));
+        }
+    }
+    out
+}
+
+fn because(key: &str) -> Option<&'static str> {
+    let (section, rest) = key.split_once('.')?;
+    let name = rest.rsplit_once('.').map_or(rest, |(_, name)| name);
+    RISKS
+        .iter()
+        .find(|(s, k, _)| *s == section && (*k == "*" || *k == name))
+        .map(|(_, _, because)| *because)
+}
+
+/// `section.subsection.key` and value as git reads them (git-config(1), "Syntax"); what git would
+/// refuse ends the list, because git refuses the whole file.
+fn parse(text: &str) -> Vec<(String, String)> {
+    let (mut out, mut section) = (Vec::new(), String::new());
+    let mut rest = text.trim_start_matches('\u{feff}');
+    loop {
+        rest = rest.trim_start();
+        match rest.chars().next() {
+            None => return out,
+            Some('#' | ';') => rest = rest.split_once('\n').map_or("", |(_, r)| r),
+            Some('[') => match header(&rest[1..]) {
+                Some((name, tail)) => (section, rest) = (name, tail),
+                None => return out,
+            },
+            Some(_) => match variable(rest) {
+                Some((key, value, tail)) => {
+                    out.push((format!("{section}.{key}"), value));
+                    rest = tail;
+                }
+                None => return out,
+            },
+        }
+    }
+}
+
+/// `name "sub"]` or `name.sub]`.
+fn header(text: &str) -> Option<(String, &str)> {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.'))?;
+    let (name, mut rest) = text.split_at(end);
+    let mut section = name.to_ascii_lowercase();
+    rest = rest.trim_start_matches([' ', '\t']);
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let mut sub = String::new();
+        let mut chars = quoted.char_indices();
+        rest = loop {
+            match chars.next()? {
+                (at, '"') => break &quoted[at + 1..],
+                (_, '\\') => sub.push(chars.next()?.1),
+                (_, '\n') => return None,
+                (_, c) => sub.push(c),
+            }
+        };
+        section = format!("{section}.{sub}");
+    }
+    rest.trim_start_matches([' ', '\t'])
+        .strip_prefix(']')
+        .map(|tail| (section, tail))
+}
+
+fn variable(text: &str) -> Option<(String, String, &str)> {
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .unwrap_or(text.len());
+    let (key, rest) = text.split_at(end);
+    if !key.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let key = key.to_ascii_lowercase();
+    let rest = rest.trim_start_matches([' ', '\t']);
+    match rest.strip_prefix('=') {
+        Some(rest) => {
+            let (value, tail) = value(rest)?;
+            Some((key, value, tail))
+        }
+        None if rest.is_empty() || rest.starts_with(['\n', '\r', '#', ';']) => {
+            Some((key, "true".into(), rest))
+        }
+        None => None,
+    }
+}
+
+fn value(text: &str) -> Option<(String, &str)> {
+    let (mut out, mut kept, mut quoted) = (String::new(), 0, false);
+    let text = text.trim_start_matches([' ', '\t']);
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\n' if quoted => return None,
+            '\n' => {
+                out.truncate(kept);
+                return Some((out, &text[at + 1..]));
+            }
+            '#' | ';' if !quoted => {
+                out.truncate(kept);
+                let tail = text[at..].split_once('\n').map_or("", |(_, t)| t);
+                return Some((out, tail));
+            }
+            '"' => {
+                quoted = !quoted;
+                kept = out.len();
+            }
+            '\\' => match chars.next()?.1 {
+                '\n' => {}
+                'n' => out.push('\n'),
+                't' => out.push('\t'),
+                'b' => out.push('\u{8}'),
+                c @ ('"' | '\\') => out.push(c),
+                _ => return None,
+            },
+            '\r' if text[at + 1..].starts_with('\n') => {}
+            c => out.push(c),
+        }
+        // blanks at the end count only within quotes
+        if quoted || !c.is_ascii_whitespace() {
+            kept = out.len();
+        }
+    }
+    out.truncate(kept);
+    (!quoted).then_some((out, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const TEXTS: &[&str] = &[
+        "[core]\n\tfsmonitor = \"evil --x\" # no\n\tbare\n[alias]x=!rm\\\n -rf\n",
+        "[remote \"a.b\\\"c\"]\nurl = git@h:x;comment\n[Filter.LFS]\n clean = a  b  \n",
+        "[core] pager = less\n; x\n[include]\n\tpath = \"/a b\" \n",
+        "\u{feff}[credential \"https://h\"]\r\n helper = !f\r\n",
+    ];
+
+    #[test]
+    fn it_reads_as_git_reads() {
+        let place = std::env::temp_dir().join(format!("stockade-config-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let file = place.join("config");
+        for text in TEXTS {
+            std::fs::write(&file, text).unwrap();
+            let out = Command::new("git")
+                .args(["config", "--no-includes", "-z", "--list", "--file"])
+                .arg(&file)
+                .current_dir("/")
+                .output()
+                .unwrap();
+            let theirs: Vec<(String, String)> = String::from_utf8(out.stdout)
+                .unwrap()
+                .split_terminator('\0')
+                .map(|l| l.split_once('\n').unwrap_or((l, "true")))
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect();
+            assert_eq!(parse(text), theirs, "{text:?}");
+        }
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn only_risky_keys_are_named() {
+        assert!(because("core.fsmonitor").is_some() && because("filter.lfs.clean").is_some());
+        assert!(because("user.email").is_none() && because("branch.main.merge").is_none());
+    }
+}

@@ -1,0 +1,161 @@
+//! What a session made under a protected name, kept where nothing runs it.
+
+use super::beneath;
+use super::record::Mark;
+use crate::exit::Failure;
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const CONTENT: &str = "content";
+const MANIFEST: &str = "manifest.json";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Made by the session under a protected name.
+    Appeared,
+    /// What stood there before the session changed it.
+    Original,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: String,
+    pub path: PathBuf,
+    pub what: What,
+    pub rule: String,
+    pub because: String,
+    /// Seconds since 1970.
+    pub time: u64,
+}
+
+#[derive(Debug)]
+pub struct Quarantine {
+    folder: PathBuf,
+    session: String,
+    next: Cell<usize>,
+}
+
+impl Quarantine {
+    pub fn new(state: &Path, session: &str) -> Self {
+        Self {
+            folder: state.join("quarantine"),
+            session: session.into(),
+            next: Cell::new(1),
+        }
+    }
+
+    fn entry(
+        &self,
+        path: &Path,
+        mark: &Mark,
+        what: What,
+    ) -> Result<(String, PathBuf), std::io::Error> {
+        let id = format!("{}-{}", self.session, self.next.get());
+        self.next.set(self.next.get() + 1);
+        let folder = self.folder.join(&id);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let entry = Entry {
+            id: id.clone(),
+            path: path.into(),
+            what,
+            rule: mark.rule.clone(),
+            because: mark.because.clone(),
+            time: now.unwrap_or_default().as_secs(),
+        };
+        let text = serde_json::to_string(&entry)?;
+        std::fs::write(folder.join(MANIFEST), text)?;
+        Ok((id, folder))
+    }
+
+    /// Moves a name here, through no link; its id.
+    pub fn take(&self, root: &Path, path: &Path, mark: &Mark) -> Result<String, std::io::Error> {
+        let (id, folder) = self.entry(path, mark, What::Appeared)?;
+        let taken = (|| {
+            let (parent, name) = split(path)?;
+            let from = beneath::directory(root, parent)?;
+            let to = beneath::directory(&folder, &folder)?;
+            beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
+        })();
+        if let Err(errno) = taken {
+            std::fs::remove_dir_all(&folder)?;
+            return Err(errno.into());
+        }
+        Ok(id)
+    }
+
+    /// Keeps a copy that lies elsewhere; none when there is none.
+    pub fn keep(&self, copy: &Path, path: &Path, mark: &Mark, what: What) -> Option<String> {
+        if !copy.is_file() {
+            return None;
+        }
+        let (id, folder) = self.entry(path, mark, what).ok()?;
+        std::fs::rename(copy, folder.join(CONTENT)).ok()?;
+        Some(id)
+    }
+}
+
+fn split(path: &Path) -> Result<(&Path, &OsStr), Errno> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent, name)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Every entry, the oldest first.
+pub fn list(state: &Path) -> Vec<Entry> {
+    let entries = std::fs::read_dir(state.join("quarantine"));
+    let read = |e: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(e.ok()?.path().join(MANIFEST)).ok()?;
+        serde_json::from_str::<Entry>(&text).ok()
+    };
+    let mut out: Vec<Entry> = entries.into_iter().flatten().filter_map(read).collect();
+    out.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    out
+}
+
+pub fn find(state: &Path, id: &str) -> Result<(Entry, PathBuf), Failure> {
+    let entry = list(state).into_iter().find(|e| e.id == id);
+    let entry = entry.ok_or_else(|| {
+        Failure::Usage(format!(
+            "no entry `{}` is in the quarantine; `stockade quarantine list` names them",
+            crate::output::escaped(id)
+        ))
+    })?;
+    let content = state.join("quarantine").join(&entry.id).join(CONTENT);
+    Ok((entry, content))
+}
+
+/// Back to where it was; what stands there now is not overwritten, no link is followed.
+pub fn restore(state: &Path, id: &str) -> Result<Entry, Failure> {
+    let (entry, content) = find(state, id)?;
+    let folder = content.parent().unwrap_or(state);
+    let put = (|| -> Result<(), Errno> {
+        let (parent, name) = split(&entry.path)?;
+        if entry.path.symlink_metadata().is_ok() {
+            return Err(Errno::EEXIST);
+        }
+        let to = beneath::directory(Path::new("/"), parent)?;
+        let from = beneath::directory(folder, folder)?;
+        beneath::move_name(from.as_fd(), OsStr::new(CONTENT), to.as_fd(), name)
+    })();
+    put.map_err(|errno| Failure::file("restore", &entry.path, errno.into()))?;
+    drop_entry(state, id)?;
+    Ok(entry)
+}
+
+pub fn drop_entry(state: &Path, id: &str) -> Result<(), Failure> {
+    let (_, content) = find(state, id)?;
+    let folder = content.parent().unwrap_or(state);
+    std::fs::remove_dir_all(folder).map_err(|e| Failure::file("drop", folder, e))
+}

@@ -1,0 +1,193 @@
+//! Protected names at both levels: what appears is moved to the quarantine, what may change is
+//! reported, and a session that was killed is finished by the next.
+
+use std::path::Path;
+use std::process::Output;
+use stockade_tests::{LEVELS, Place, stockade, text};
+
+fn run(place: &Place, level: &str, script: &str) -> Output {
+    place.stockade(&["run", "--require", level, "--", "sh", "-c", script])
+}
+
+fn entries(place: &Place) -> Vec<String> {
+    let out = place.stockade(&["quarantine", "list"]);
+    let lines = text(&out);
+    let first = |l: &str| l.split(' ').next().unwrap_or("").to_owned();
+    lines.lines().map(first).collect()
+}
+
+/// Nothing but what the user's other sessions keep.
+fn no_session_is_left(place: &Place) {
+    let sessions = place.home().join(".local/state/stockade/sessions");
+    assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 0);
+}
+
+#[test]
+fn what_appears_is_moved_away_and_can_come_back() {
+    for level in LEVELS {
+        let place = Place::new("appear");
+        let out = run(
+            &place,
+            level,
+            "mkdir .vscode && echo '{}' > .vscode/tasks.json",
+        );
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+        let task = place.work().join(".vscode/tasks.json");
+        assert!(
+            !task.exists() && text(&out).contains("appeared"),
+            "{}",
+            text(&out)
+        );
+        let ids = entries(&place);
+        assert_eq!(ids.len(), 1);
+        assert!(text(&place.stockade(&["quarantine", "show", &ids[0]])).contains("{}"));
+        // what stands there meanwhile is not overwritten
+        std::fs::write(&task, "other").unwrap();
+        let refused = place.stockade(&["quarantine", "restore", "--yes", &ids[0]]);
+        assert_eq!(refused.status.code(), Some(125));
+        std::fs::remove_file(&task).unwrap();
+        let restored = place.stockade(&["quarantine", "restore", "--yes", &ids[0]]);
+        assert_eq!(restored.status.code(), Some(0), "{}", text(&restored));
+        assert_eq!(std::fs::read_to_string(&task).unwrap(), "{}\n");
+        assert!(entries(&place).is_empty());
+        no_session_is_left(&place);
+    }
+}
+
+#[test]
+fn a_git_directory_moved_away_does_not_open_its_hooks() {
+    for level in LEVELS {
+        let place = Place::new("moved");
+        let script =
+            "mv .git .old && mkdir -p .git/hooks && echo '#!/bin/sh' > .git/hooks/pre-commit";
+        let out = run(&place, level, script);
+        assert_eq!(out.status.code(), Some(0), "{level}: {}", text(&out));
+        assert!(!place.work().join(".git/hooks/pre-commit").exists());
+        assert_eq!(entries(&place).len(), 1, "{}", text(&out));
+    }
+}
+
+#[test]
+fn a_link_under_a_protected_name_is_moved_and_its_target_is_not() {
+    let place = Place::new("link");
+    std::fs::write(place.outside().join("kept"), "kept").unwrap();
+    let target = place.outside().join("kept").display().to_string();
+    let out = run(&place, "namespaces", &format!("ln -s {target} .envrc"));
+    assert!(text(&out).contains("quarantine"), "{}", text(&out));
+    assert!(place.work().join(".envrc").symlink_metadata().is_err());
+    assert_eq!(
+        std::fs::read_to_string(place.outside().join("kept")).unwrap(),
+        "kept"
+    );
+}
+
+#[test]
+fn examples_that_git_never_runs_stay() {
+    let place = Place::new("sample");
+    std::fs::remove_dir_all(place.work().join(".git")).unwrap();
+    let out = run(
+        &place,
+        "namespaces",
+        "git init -q . && ls .git/hooks | wc -l",
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    assert!(place.work().join(".git/hooks/pre-commit.sample").exists());
+    assert!(entries(&place).is_empty(), "{}", text(&out));
+}
+
+#[test]
+fn a_key_that_makes_git_run_programs_is_named() {
+    for level in LEVELS {
+        let place = Place::new("keys");
+        let script =
+            "git init -q . && git config user.email a@b && git config core.fsmonitor /tmp/evil";
+        std::fs::remove_dir_all(place.work().join(".git")).unwrap();
+        let out = run(&place, level, script);
+        let said = text(&out);
+        assert_eq!(out.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains("core.fsmonitor = /tmp/evil") && !said.contains("user.email"),
+            "{said}"
+        );
+        let again = run(&place, level, "git config core.pager 'less -X'");
+        let said = text(&again);
+        assert!(
+            said.contains("core.pager") && !said.contains("core.fsmonitor"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_protected_file_changed_at_landlock_is_said_and_its_original_is_kept() {
+    let place = Place::new("original");
+    let file = place.work().join(".envrc");
+    std::fs::write(&file, "good\n").unwrap();
+    let out = run(&place, "landlock", "echo bad > .envrc");
+    assert!(
+        text(&out).contains("though it is protected"),
+        "{}",
+        text(&out)
+    );
+    std::fs::remove_file(&file).unwrap();
+    let id = &entries(&place)[0];
+    place.stockade(&["quarantine", "restore", "--yes", id]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "good\n");
+    // at `namespaces` the write itself is refused
+    let out = run(&place, "namespaces", "echo bad > .envrc");
+    assert_ne!(out.status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "good\n");
+}
+
+#[test]
+fn the_next_run_finishes_a_session_that_was_killed() {
+    let place = Place::new("killed");
+    let mut child = place
+        .command(stockade())
+        .args(["run", "--", "sh", "-c", "touch .envrc started; sleep 600"])
+        .spawn()
+        .unwrap();
+    let begun = (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        place.work().join("started").exists()
+    });
+    assert!(begun);
+    // a running session is nobody's to finish
+    let beside = place.stockade(&["run", "--", "true"]);
+    assert!(!text(&beside).contains("killed") && place.work().join(".envrc").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let out = place.stockade(&["run", "--", "true"]);
+    assert!(
+        text(&out).contains("was killed") && text(&out).contains(".envrc"),
+        "{}",
+        text(&out)
+    );
+    assert!(!place.work().join(".envrc").exists());
+    no_session_is_left(&place);
+}
+
+#[test]
+fn without_room_for_the_record_nothing_starts() {
+    let place = Place::new("full");
+    let state = place.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    // a file system of the test's own, full before the session begins
+    let script = format!(
+        "mount -t tmpfs -o size=8k none {state} && (cat /dev/zero > {state}/fill 2>/dev/null; true) && \
+         XDG_STATE_HOME={state} {stockade} run -- touch started; echo status $?",
+        state = state.display(),
+        stockade = stockade().display()
+    );
+    let out = place
+        .command("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let said = text(&out);
+    assert!(
+        said.contains("status 125") && said.contains("record"),
+        "{said}"
+    );
+    assert!(!Path::new(&place.work().join("started")).exists());
+}
