@@ -10,10 +10,8 @@ use crate::text::{Entry, PolicyText};
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     Preset(String),
-    /// What the command's own installation needs.
-    Command,
-    /// What a coding agent needs, by its name.
-    Agent(String),
+    /// What was found to be needed: by the command's installation, an agent, a repository.
+    Found(String),
     System,
     User,
     Project {
@@ -26,9 +24,7 @@ impl Layer {
     /// As rule ids begin.
     pub fn name(&self) -> &str {
         match self {
-            Self::Preset(name) => name,
-            Self::Command => "command",
-            Self::Agent(name) => name,
+            Self::Preset(name) | Self::Found(name) => name,
             Self::System => "system",
             Self::User => "user",
             Self::Project { .. } => "project",
@@ -39,12 +35,9 @@ impl Layer {
     /// `${env:…}` in a layer that comes with untrusted code would carry the user's secrets into names.
     pub fn may_read_environment(&self) -> bool {
         match self {
-            Self::Preset(_)
-            | Self::Command
-            | Self::Agent(_)
-            | Self::System
-            | Self::User
-            | Self::CommandLine => true,
+            Self::Preset(_) | Self::Found(_) | Self::System | Self::User | Self::CommandLine => {
+                true
+            }
             Self::Project { .. } => false,
         }
     }

@@ -3,6 +3,7 @@
 use crate::agents;
 use crate::cli::PolicyOptions;
 use crate::exit::Failure;
+use crate::git;
 use crate::installation;
 use crate::output;
 use crate::own;
@@ -45,7 +46,13 @@ pub fn merged(
     if let Some(layer) = command.and_then(|c| installation(c, &context)) {
         sources.layers.insert(0, layer);
     }
-    sources.layers.splice(0..0, agent);
+    let (repository, refused) = git::layer(&context.workspaces);
+    for why in refused {
+        output::complain(&format!("stockade: {}", output::escaped(&why)));
+    }
+    sources
+        .layers
+        .splice(0..0, repository.into_iter().chain(agent));
     Ok((build(&sources, context)?, sources))
 }
 
@@ -73,7 +80,7 @@ fn installation(command: &str, context: &Context) -> Option<Source> {
         serde_json::json!(paths)
     );
     (!paths.is_empty()).then(|| Source {
-        layer: Layer::Command,
+        layer: Layer::Found("command".into()),
         origin: "command".into(),
         text,
     })

@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
         let given = self.agent.files.values().any(|f| f.contains("{port}"));
         let settings = if given {
             // a file that names the port is read-only inside: the flag of the same meaning
-            format!("-c 'model_providers.scripted.base_url=\"http://127.0.0.1:'$port'/v1\"' ")
+            String::from("-c 'model_providers.scripted.base_url=\"http://127.0.0.1:'$port'/v1\"' ")
         } else {
             String::new()
         };

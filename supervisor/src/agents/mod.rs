@@ -115,7 +115,7 @@ impl Agent {
             .map(|(k, v)| format!("{} = {}", serde_json::json!(k), serde_json::json!(v)))
             .collect();
         Source {
-            layer: Layer::Agent(format!("agent-{}", self.name)),
+            layer: Layer::Found(format!("agent-{}", self.name)),
             origin: format!("agent {}", self.name),
             text: format!(
                 "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\n[environment]\npass = {}\nset = {{ {} }}\n",

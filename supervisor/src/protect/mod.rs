@@ -2,16 +2,17 @@
 //! mount could hold because it did not exist, and what a level without mounts can't hold.
 
 mod beneath;
-mod gitconfig;
 pub mod quarantine;
 mod record;
 mod stamp;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
+use crate::git::config;
 use quarantine::{Quarantine, What};
 use record::{Mark, Record};
 use stamp::Stamp;
+pub use stamp::open;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{HostTree, Kind, Reach, Tree, expand};
@@ -128,7 +129,7 @@ fn compare(
         } else if !record.is_harmless(&name) {
             findings.push(quarantined(quarantine, record, mark, &name));
         }
-        findings.extend(gitconfig::risks(&name, &BTreeMap::new()));
+        findings.extend(config::risks(&name, &BTreeMap::new()));
     }
     for (name, was) in record.seen.iter().filter(|(n, _)| glob.covers(n)) {
         let is = Stamp::of(name);
@@ -148,7 +149,7 @@ fn compare(
                 "{text} though it is protected{restore}"
             )));
         }
-        findings.extend(gitconfig::risks(name, &was.keys));
+        findings.extend(config::risks(name, &was.keys));
     }
     Ok(findings)
 }

@@ -1,6 +1,6 @@
 //! What one name was at the start of a session.
 
-use super::gitconfig;
+use crate::git::config;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ impl Stamp {
         Some(Self {
             mode: found.mode(),
             content,
-            keys: gitconfig::keys(path),
+            keys: config::keys(path),
         })
     }
 

@@ -73,16 +73,26 @@ fn is_config(path: &Path) -> bool {
     name == ".gitconfig" || in_repository && matches!(name, "config" | "config.worktree")
 }
 
+fn read(path: &Path) -> Vec<(String, String)> {
+    let mut bytes = Vec::new();
+    // a file that can't be read tells git nothing either
+    drop(crate::protect::open(path).map(|f| f.take(MAX_BYTES).read_to_end(&mut bytes)));
+    parse(&String::from_utf8_lossy(&bytes))
+}
+
+/// The last value of one key, as git takes it.
+pub fn value_of(path: &Path, key: &str) -> Option<String> {
+    let found = read(path).into_iter().filter(|(k, _)| k == key);
+    found.last().map(|(_, value)| value)
+}
+
 /// The risky keys with their values; none when it is no configuration.
 pub fn keys(path: &Path) -> BTreeMap<String, Vec<String>> {
     if !is_config(path) {
         return BTreeMap::new();
     }
-    let mut bytes = Vec::new();
-    // a file that can't be read tells git nothing either
-    drop(super::stamp::open(path).map(|f| f.take(MAX_BYTES).read_to_end(&mut bytes)));
     let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (key, value) in parse(&String::from_utf8_lossy(&bytes)) {
+    for (key, value) in read(path) {
         if because(&key).is_some() {
             out.entry(key).or_default().push(value);
         }

@@ -1,0 +1,230 @@
+//! Where a workspace's repository is, found as git finds it, and believed only as far as it
+//! points back: what a `.git` file names was written by whoever wrote the workspace.
+
+pub mod config;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use stockade_policy::{Layer, Source};
+
+/// Nested repositories are looked for this deep.
+const DEPTH: usize = 3;
+/// Directories looked at for them; where there are more, deeper ones are not held.
+const LOOK_AT: usize = 5_000;
+/// Never a place where people keep repositories, and large.
+const SKIPPED: &[&str] = &[
+    ".git",
+    "node_modules",
+    "target",
+    ".venv",
+    "venv",
+    "__pycache__",
+];
+
+/// A git directory outside of the workspace or below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    /// `git worktree add`: its own part, and the common directory.
+    Worktree { own: PathBuf, common: PathBuf },
+    /// A submodule's, within the superproject's.
+    Submodule(PathBuf),
+    /// A directory of its own.
+    Plain(PathBuf),
+}
+
+/// What the workspaces' repositories need, as a layer, and what is not believed.
+pub fn layer(workspaces: &[PathBuf]) -> (Option<Source>, Vec<String>) {
+    let (mut write, mut deny, mut protect) = (Vec::new(), Vec::new(), Vec::new());
+    let mut refused = Vec::new();
+    for workspace in workspaces {
+        let found = match repository(workspace) {
+            Ok(found) => found,
+            Err(why) => {
+                refused.push(why);
+                None
+            }
+        };
+        for found in found.into_iter().chain(nested(workspace)) {
+            let configuration = match &found {
+                // as a plain clone's: git makes lock files in the common directory itself
+                Found::Worktree { own, common } => {
+                    write.extend([common.clone(), own.clone()]);
+                    deny.push(common.join("worktrees/*"));
+                    common
+                }
+                Found::Submodule(directory) => {
+                    write.push(directory.clone());
+                    directory
+                }
+                Found::Plain(directory) => directory,
+            };
+            protect.push((
+                configuration.join("hooks/*"),
+                "deny",
+                "git runs them outside",
+            ));
+            protect.push((
+                configuration.join("config"),
+                "report",
+                "keys of it make git run programs",
+            ));
+            protect.extend(hooks_path(configuration, workspace).map(|path| {
+                (
+                    path.join("*"),
+                    "deny",
+                    "core.hooksPath named it: git runs them outside",
+                )
+            }));
+        }
+    }
+    (text(&write, &deny, &protect), refused)
+}
+
+fn text(write: &[PathBuf], deny: &[PathBuf], protect: &[(PathBuf, &str, &str)]) -> Option<Source> {
+    let literal = |p: &&PathBuf| p.to_str().is_some_and(|t| !t.contains(['*', '$']));
+    let list = |paths: &[PathBuf]| {
+        let all: Vec<&PathBuf> = paths.iter().filter(literal).collect();
+        serde_json::json!(all).to_string()
+    };
+    let marks: Vec<String> = protect
+        .iter()
+        .filter(|(path, _, _)| path.to_str().is_some_and(|t| !t.contains('$')))
+        .map(|(path, mode, because)| {
+            format!(
+                "{{ path = {}, mode = {mode:?}, because = {because:?} }}",
+                serde_json::json!(path)
+            )
+        })
+        .collect();
+    let lines = [
+        ("write", list(write)),
+        ("deny_write", serde_json::json!(deny).to_string()),
+        ("protect", format!("[{}]", marks.join(", "))),
+    ];
+    let lines: Vec<String> = lines
+        .iter()
+        .filter(|(_, list)| list.as_str() != "[]")
+        .map(|(key, list)| format!("{key} = {list}"))
+        .collect();
+    (!lines.is_empty()).then(|| Source {
+        layer: Layer::Found("git".into()),
+        origin: "git".into(),
+        text: format!("version = 1\n[filesystem]\n{}\n", lines.join("\n")),
+    })
+}
+
+/// The repository of one workspace; an error says why a `.git` file is not believed.
+fn repository(workspace: &Path) -> Result<Option<Found>, String> {
+    let link = workspace.join(".git");
+    let Ok(kind) = link.symlink_metadata() else {
+        return Ok(None);
+    };
+    if kind.is_dir() {
+        return Ok(Some(Found::Plain(link)));
+    }
+    let not_believed = |why: String| format!("{}: {why}: not opened", link.display());
+    if !kind.is_file() {
+        return Err(not_believed("neither a directory nor a file".into()));
+    }
+    let Some(target) = line(&link).and_then(|l| l.strip_prefix("gitdir:").map(str::to_owned))
+    else {
+        return Err(not_believed("it names no git directory".into()));
+    };
+    let own = workspace.join(target.trim());
+    believed(workspace, &own)
+        .map(Some)
+        .map_err(|why| not_believed(format!("names {}, {why}", own.display())))
+}
+
+fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
+    let own = straight(own)?;
+    let user = nix::unistd::getuid().as_raw();
+    let owned = |path: &Path| path.metadata().is_ok_and(|m| m.uid() == user);
+    if !owned(&own) || !owned(workspace) {
+        return Err("which belongs to somebody else".into());
+    }
+    let Some(common) = line(&own.join("commondir")) else {
+        let back = config::value_of(&own.join("config"), "core.worktree");
+        let back = back.and_then(|back| own.join(back).canonicalize().ok());
+        return if back.as_deref() == Some(workspace) {
+            Ok(Found::Submodule(own))
+        } else {
+            Err("which does not point back".into())
+        };
+    };
+    let common = straight(&own.join(common))?;
+    let back = line(&own.join("gitdir")).and_then(|back| own.join(back).canonicalize().ok());
+    let in_common = own.parent() == Some(&common.join("worktrees"));
+    if !in_common || back != Some(workspace.join(".git")) {
+        return Err("which does not point back".into());
+    }
+    if !owned(&common) {
+        return Err("whose repository belongs to somebody else".into());
+    }
+    Ok(Found::Worktree { own, common })
+}
+
+/// The path without `.` and `..`, when no part of it is a link.
+fn straight(path: &Path) -> Result<PathBuf, String> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(plain.pop()),
+            std::path::Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    match plain.canonicalize() {
+        Ok(real) if real == plain => Ok(plain),
+        Ok(_) => Err("which is reached through a link".into()),
+        Err(error) => Err(format!("which can't be read ({error})")),
+    }
+}
+
+/// The first line of a small file, not through a link.
+fn line(path: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let file = crate::protect::open(path).ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    text.lines().next().map(|l| l.trim_end().to_owned())
+}
+
+/// The directory that `core.hooksPath` names, where the session could write it.
+fn hooks_path(directory: &Path, workspace: &Path) -> Option<PathBuf> {
+    let named = config::value_of(&directory.join("config"), "core.hookspath")?;
+    // relative to the working tree (githooks(5))
+    straight(&workspace.join(named))
+        .ok()
+        .filter(|path| path.starts_with(workspace) && path != workspace)
+}
+
+fn nested(workspace: &Path) -> Vec<Found> {
+    let (mut out, mut looked) = (Vec::new(), 0);
+    let mut open = vec![(workspace.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        looked += 1;
+        if looked > LOOK_AT {
+            break;
+        }
+        if depth > 0
+            && folder
+                .join(".git")
+                .symlink_metadata()
+                .is_ok_and(|m| m.is_dir())
+        {
+            out.push(Found::Plain(folder.join(".git")));
+        }
+        if depth == DEPTH {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let skipped = SKIPPED.iter().any(|s| entry.file_name() == *s);
+            if !skipped && entry.file_type().is_ok_and(|t| t.is_dir()) {
+                open.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    out.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    out
+}
