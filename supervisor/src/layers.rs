@@ -26,10 +26,8 @@ pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, 
         Some((sources, context)) => build(&sources, context),
         None => {
             let context = context(&options.workspaces)?;
-            let agent = match agents::of(options.agent.as_deref(), command.unwrap_or(""))? {
-                Some(agent) => Some(agent.layer(&agent.places(&context))),
-                None => None,
-            };
+            let agent = agents::of(options.agent.as_deref(), command.unwrap_or(""))?
+                .map(|agent| agent.layer(&agent.places(&context)));
             merged(options, command, agent).map(|(policy, _)| policy)
         }
     }

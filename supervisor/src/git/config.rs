@@ -83,7 +83,7 @@ fn read(path: &Path) -> Vec<(String, String)> {
 /// The last value of one key, as git takes it.
 pub fn value_of(path: &Path, key: &str) -> Option<String> {
     let found = read(path).into_iter().filter(|(k, _)| k == key);
-    found.last().map(|(_, value)| value)
+    found.map(|(_, value)| value).next_back()
 }
 
 /// The risky keys with their values; none when it is no configuration.
