@@ -190,7 +190,11 @@ impl Host {
             .args(self.words(row))
             .output()
             .unwrap();
-        text(&out).trim().to_owned()
+        // the summary is on standard error; a launch that failed says nothing on the other
+        if out.stdout.is_empty() {
+            return text(&out);
+        }
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 }
 

@@ -1,17 +1,22 @@
 //! The system call allow-list, compiled before the first fork; the stage only installs bytes.
 
 use super::{Hold, Host, NOT_MINE};
+use crate::facts::Architecture;
 use crate::plan::Level;
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use stockade_policy::Requirement as R;
 
 /// What programs need, by name.
-const ALLOWED: &str = include_str!("seccomp-allowed.txt");
+const ALLOWED: &str = include_str!("allowed.txt");
 /// Known and refused: EPERM. Whatever stands in neither list is ENOSYS, so that programs fall back.
-const REFUSED: &str = include_str!("seccomp-refused.txt");
+const REFUSED: &str = include_str!("refused.txt");
+
+/// Name and number on each architecture: a C library's own list may be older than the kernel.
+const NUMBERS: &str = include_str!("numbers.txt");
 
 /// Bits of an `int`, which is what the kernel reads of these arguments: `TIOCSTI | 1 << 32` is TIOCSTI.
 const INT: u64 = 0xffff_ffff;
@@ -85,9 +90,21 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
         .filter(|l| !l.is_empty())
 }
 
+/// Name and number of each call that the architecture has.
+fn numbers(architecture: Architecture) -> impl Iterator<Item = (&'static str, i32)> {
+    let column = match architecture {
+        Architecture::X86_64 => 0,
+        Architecture::Aarch64 => 1,
+    };
+    names(NUMBERS).filter_map(move |line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.nth(column)?.parse().ok()?))
+    })
+}
+
 /// Whether the name is one of a system call at all; a denial of an unknown one must not be skipped.
 pub fn known(name: &str) -> bool {
-    names(ALLOWED).chain(names(REFUSED)).any(|n| n == name) || ScmpSyscall::from_name(name).is_ok()
+    names(NUMBERS).any(|line| line.split(' ').next() == Some(name))
 }
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -99,10 +116,11 @@ pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
     filter.set_ctl_optimize(2)?;
     debug_assert!(filter.is_arch_present(ScmpArch::Native)?);
     let refuse = ScmpAction::Errno(libc::EPERM);
+    let numbers: BTreeMap<&str, i32> = numbers(Architecture::HOST).collect();
+    let number = |name: &str| numbers.get(name).copied().map(ScmpSyscall::from);
     for name in names(ALLOWED).filter(|n| !rules.denied.iter().any(|d| d == n)) {
-        // a name that this libseccomp does not know stays at ENOSYS: an allow-list has no hole there
-        let Ok(call) = ScmpSyscall::from_name(name) else {
-            continue;
+        let Some(call) = number(name) else {
+            continue; // of another architecture
         };
         match name {
             "clone" if !rules.user_namespaces => clone(&mut filter, call)?,
@@ -124,7 +142,7 @@ pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
         }
     }
     for name in names(REFUSED).chain(rules.denied.iter().map(String::as_str)) {
-        if let Ok(call) = ScmpSyscall::from_name(name) {
+        if let Some(call) = number(name) {
             filter.add_rule(refuse, call)?;
         }
     }
@@ -259,4 +277,34 @@ fn kill(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
         filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, bit, bit)])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_agree_with_each_other_and_with_the_library() {
+        for name in names(ALLOWED).chain(names(REFUSED)) {
+            assert!(known(name), "{name} has no number");
+        }
+        assert!(names(ALLOWED).all(|a| names(REFUSED).all(|r| a != r)));
+        for (architecture, theirs) in [
+            (Architecture::X86_64, ScmpArch::X8664),
+            (Architecture::Aarch64, ScmpArch::Aarch64),
+        ] {
+            let mut checked = 0;
+            for (name, number) in numbers(architecture) {
+                // an older library may not know it; a negative number says that the call is not there
+                match ScmpSyscall::from_name_by_arch(name, theirs) {
+                    Ok(call) if i32::from(call) >= 0 => {
+                        assert_eq!(i32::from(call), number, "{name} on {architecture:?}");
+                        checked += 1;
+                    }
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            assert!(checked > 250, "{architecture:?}: {checked} of them");
+        }
+    }
 }
