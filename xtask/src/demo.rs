@@ -1,7 +1,7 @@
-//! The main job on a real project: built, tested, committed under `agent`; two writes refused.
+//! The main job on a real crate: built, tested, committed under `agent`; two writes refused.
 
 use crate::{packages, top};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub fn run(yes: bool) -> Result<(), String> {
@@ -32,19 +32,48 @@ fn must(good: bool, what: &str) -> Result<(), String> {
     }
 }
 
+/// A published crate that stockade itself depends on, so that its sources are on this machine.
+const CRATE: &str = "strsim";
+
+fn sources() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|h| Path::new(&h).join(".cargo"));
+    let registries = cargo
+        .or_else(home)
+        .ok_or("neither CARGO_HOME nor HOME is set")?
+        .join("registry/src");
+    let registries = std::fs::read_dir(&registries).into_iter().flatten();
+    let crates = registries
+        .flatten()
+        .filter_map(|r| std::fs::read_dir(r.path()).ok())
+        .flatten()
+        .flatten();
+    crates
+        .map(|c| c.path())
+        .find(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+            name.strip_prefix(CRATE)
+                .is_some_and(|rest| rest.starts_with("-"))
+        })
+        .ok_or_else(|| format!("the sources of {CRATE} are not in cargo's registry"))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.is_dir() {
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 fn play(stockade: &Path, place: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(place.join("src")).map_err(|e| e.to_string())?;
-    let file =
-        |name: &str, text: &str| std::fs::write(place.join(name), text).map_err(|e| e.to_string());
-    file(
-        "Cargo.toml",
-        "[package]\nname = \"demo\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
-    )?;
-    file(
-        "src/lib.rs",
-        "pub fn two() -> u8 { 2 }\n#[test]\nfn is_two() { assert_eq!(two(), 2); }\n",
-    )?;
-    file(".gitignore", "target\n")?;
+    copy(&sources()?, place).map_err(|e| format!("{}: {e}", place.display()))?;
+    println!("{CRATE}, a published crate, in {}", place.display());
+    std::fs::write(place.join(".gitignore"), "target\n").map_err(|e| e.to_string())?;
     let git = Command::new("git")
         .args(["init", "-q"])
         .current_dir(place)
@@ -69,8 +98,8 @@ fn play(stockade: &Path, place: &Path) -> Result<(), String> {
     };
     let commit = "git add -A && git -c user.name=demo -c user.email=demo@localhost commit -qm 'a crate' && git log --oneline";
     for job in [
-        ["run", "--", "cargo", "build"].as_slice(),
-        &["run", "--", "cargo", "test", "--quiet"],
+        ["run", "--", "cargo", "build", "--offline"].as_slice(),
+        &["run", "--", "cargo", "test", "--offline", "--quiet"],
         &["run", "--", "sh", "-c", commit],
     ] {
         must(run(job)?.0.status.success(), "the job")?;
