@@ -9,20 +9,27 @@ use stockade_policy::{Access, Decision, FileOperation, NetworkRule, Peer, Protoc
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
     let policy = layers::policy(&why.policy, None)?;
-    let decision = match why.verb {
-        Verb::Read => policy.decide(&Access::File {
-            operation: FileOperation::Read,
-            path: &object(&why.object, &policy.context.home)?,
-        }),
-        Verb::Write => policy.decide(&Access::File {
-            operation: FileOperation::Write,
-            path: &object(&why.object, &policy.context.home)?,
-        }),
-        Verb::Exec => policy.decide(&Access::Exec {
-            path: &object(&why.object, &policy.context.home)?,
-            written: false,
-        }),
-        Verb::Connect => connect(&policy, &why.object)?,
+    let file = |operation| {
+        let path = object(&why.object, &policy.context.home)?;
+        let decision = policy.decide(&Access::File {
+            operation,
+            path: &path,
+        });
+        Ok::<_, Failure>((decision, path.display().to_string()))
+    };
+    // the object as the line that would change it has to name it
+    let (decision, named) = match why.verb {
+        Verb::Read => file(FileOperation::Read)?,
+        Verb::Write => file(FileOperation::Write)?,
+        Verb::Exec => {
+            let path = object(&why.object, &policy.context.home)?;
+            let access = Access::Exec {
+                path: &path,
+                written: false,
+            };
+            (policy.decide(&access), path.display().to_string())
+        }
+        Verb::Connect => (connect(&policy, &why.object)?, why.object.clone()),
     };
     let Decision { verdict, rule } = &decision;
     let because = policy
@@ -30,7 +37,7 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
         .iter()
         .find(|r| r.id == *rule)
         .and_then(|r| r.because.clone());
-    let line = change(why.verb, &why.object, *verdict);
+    let line = change(why.verb, &named, *verdict);
     if why.json {
         let value = serde_json::json!({ "verdict": verdict, "rule": rule, "because": because, "change": line });
         say(&value.to_string())?;

@@ -97,14 +97,18 @@ pub struct Opened {
 }
 
 pub fn open_sources(view: &[Item]) -> Result<Vec<Opened>, Failed> {
-    let open = |path: &Path, flags: OFlag| {
+    let resolved = |path: &Path, flags: OFlag, resolve: ResolveFlag| {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | resolve);
         openat2(AT_FDCWD, path, how)
     };
+    // a link that came since the plan was made would lead elsewhere
+    let open = |path: &Path, flags| resolved(path, flags, ResolveFlag::RESOLVE_NO_SYMLINKS);
     let one = |item: &Item| {
         let main = |path: &Path| open(path, OFlag::O_PATH).map(Some);
+        // the user's own folder, which no session sees
+        let kept = |path: &Path| resolved(path, OFlag::O_PATH, ResolveFlag::empty());
         Ok(match &item.source {
             Source::Host { path, .. } | Source::Device { path } => Opened {
                 main: main(path)?,
@@ -118,7 +122,7 @@ pub fn open_sources(view: &[Item]) -> Result<Vec<Opened>, Failed> {
                 lower, upper, work, ..
             } => Opened {
                 main: main(lower)?,
-                own: Some((open(upper, OFlag::O_PATH)?, open(work, OFlag::O_PATH)?)),
+                own: Some((kept(upper)?, kept(work)?)),
             },
             Source::Private { .. }
             | Source::Content { .. }

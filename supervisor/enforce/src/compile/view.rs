@@ -129,8 +129,10 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
     if kind == Kind::Link {
         return link(request, resolver, path);
     }
+    // no part of it is a link when the plan is made, and none may be one when it is opened
+    let real = tree.real(path)?;
     let host = |writable| Source::Host {
-        path: path.into(),
+        path: real.clone(),
         writable,
     };
     let holds_children = || {
@@ -147,7 +149,7 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
         Write::Overlay if directory => {
             let (upper, work) = (request.overlays)(path);
             Source::Overlay {
-                lower: path.into(),
+                lower: real.clone(),
                 upper,
                 work,
                 noexec: denies_written(policy),
