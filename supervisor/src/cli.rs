@@ -24,6 +24,8 @@ pub enum Command {
     Plan(Box<Run>),
     #[command(name = "__stage", hide = true)]
     Stage { arguments: Vec<String> },
+    #[command(name = "__remount", hide = true)]
+    Remount { arguments: Vec<OsString> },
     /// Say whether an access is allowed, by which rule, and which line would change it
     #[command(alias = "explain")]
     Why(Box<Why>),

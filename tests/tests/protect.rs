@@ -191,3 +191,64 @@ fn without_room_for_the_record_nothing_starts() {
     );
     assert!(!Path::new(&place.work().join("started")).exists());
 }
+
+#[test]
+fn a_name_that_a_program_outside_replaces_is_held_again() {
+    let place = Place::new("replaced");
+    let file = place.work().join(".envrc");
+    std::fs::write(&file, "first\n").unwrap();
+    // inside: says when it stands, waits for the new content, then tries to write
+    let script = "touch ready; until grep -q second .envrc; do sleep 0.01; done; touch seen; \
+        until [ -e go ]; do sleep 0.01; done; echo bad > .envrc";
+    let child = place
+        .command(stockade())
+        .args(["run", "--require", "namespaces", "--", "sh", "-c", script])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let becomes = |what: &str, there: &dyn Fn() -> bool| {
+        let found = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            there()
+        });
+        assert!(found, "{what}");
+    };
+    becomes("it starts", &|| place.work().join("ready").exists());
+    for n in 0..20 {
+        let fresh = place.work().join(".envrc.tmp");
+        std::fs::write(&fresh, format!("second {n}\n")).unwrap();
+        std::fs::rename(&fresh, &file).unwrap();
+    }
+    becomes("it sees the new content", &|| {
+        place.work().join("seen").exists()
+    });
+    // held again: the session's own table of mounts says so
+    let held = |pid: &str| {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        table.contains("/.envrc ")
+    };
+    let inside = || {
+        let children = format!("/proc/{}/task/{0}/children", child.id());
+        let mut all = vec![];
+        let mut open = vec![std::fs::read_to_string(children).unwrap_or_default()];
+        while let Some(text) = open.pop() {
+            for pid in text.split_ascii_whitespace() {
+                all.push(pid.to_owned());
+                let below = format!("/proc/{pid}/task/{pid}/children");
+                open.push(std::fs::read_to_string(below).unwrap_or_default());
+            }
+        }
+        all
+    };
+    becomes("it is held again", &|| inside().iter().any(|pid| held(pid)));
+    std::fs::write(place.work().join("go"), "").unwrap();
+    let out = child.wait_with_output().unwrap();
+    let said = text(&out);
+    assert_ne!(out.status.code(), Some(0), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+    assert!(said.contains("was replaced outside"), "{said}");
+    // the change was the outside's
+    assert!(!said.contains("though it is protected"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "second 19\n");
+}

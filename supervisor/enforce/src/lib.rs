@@ -14,5 +14,7 @@ pub use compile::{
     CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, expand,
 };
 pub use facts::{Architecture, Cgroup, HostFacts};
-pub use launch::{Event, Exit, LaunchError, STAGE, Session, launch, stage};
+pub use launch::{
+    Again, Event, Exit, LaunchError, REMOUNT, STAGE, Session, Watched, launch, remount_stage, stage,
+};
 pub use plan::{Beneath, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet};

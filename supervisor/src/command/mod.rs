@@ -17,6 +17,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Run(run) => run::run(&run),
         Command::Plan(run) => run::show(&run),
         Command::Stage { arguments } => stockade_enforce::stage(&arguments),
+        Command::Remount { arguments } => stockade_enforce::remount_stage(&arguments),
         Command::Why(why) => why::run(&why),
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),

@@ -174,18 +174,24 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         session,
         at,
         mut copy_back,
+        mut mounts,
         guard,
     } = started;
     let mut watches: Vec<&mut dyn Watch> = Vec::new();
     if let Some(copy_back) = &mut copy_back {
         watches.push(copy_back);
     }
+    if let Some(mounts) = &mut mounts {
+        watches.push(mounts);
+    }
     let over = session::attend(session, &at.plan, &mut watches);
     let mut findings = Vec::new();
     if let Some(copy_back) = copy_back {
         findings.extend(copy_back.finish());
     }
-    findings.extend(guard.finish());
+    let (said, outside) = mounts.map(protect::MountsAgain::finish).unwrap_or_default();
+    findings.extend(said);
+    findings.extend(guard.finish(&outside));
     asked.folder.remove()?;
     summary(run, &at, &over, &findings);
     status(over)
@@ -195,6 +201,7 @@ struct Started {
     session: Session,
     at: AtLevel,
     copy_back: Option<agents::copyback::CopyBack>,
+    mounts: Option<protect::MountsAgain>,
     guard: protect::Guard,
 }
 
@@ -246,10 +253,15 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
         Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(copies)?),
         None => None,
     };
+    let mounts = session
+        .watched(&at.plan)
+        .map_err(|e| Failure::file("watch the mounts of", home, e))?
+        .map(protect::MountsAgain::new);
     Ok(Started {
         session,
         at,
         copy_back,
+        mounts,
         guard,
     })
 }

@@ -1,10 +1,13 @@
 //! Protected names, compared at the end of a session with what they were at its start: what no
 //! mount could hold because it did not exist, and what a level without mounts can't hold.
 
+mod again;
 mod beneath;
 pub mod quarantine;
 mod record;
 mod stamp;
+
+pub use again::MountsAgain;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
@@ -90,12 +93,13 @@ fn names(glob: &Glob, rule: &str) -> Result<Vec<PathBuf>, Failure> {
 }
 
 impl Guard {
-    /// When nothing of the session runs any more.
-    pub fn finish(self) -> Vec<Finding> {
+    /// When nothing of the session runs any more. `outside` is what programs outside made of names
+    /// that they replaced: that is no change of the session's.
+    pub fn finish(self, outside: &BTreeMap<PathBuf, Stamp>) -> Vec<Finding> {
         let quarantine = Quarantine::new(&self.state, &self.record.session);
         let mut findings = Vec::new();
         for mark in &self.record.marks {
-            let outcome = compare(&self.record, &self.folder, mark, &quarantine);
+            let outcome = compare(&self.record, &self.folder, mark, &quarantine, outside);
             match outcome {
                 Ok(found) => findings.extend(found),
                 Err(failure) => findings.push(Finding::grave(format!(
@@ -115,6 +119,7 @@ fn compare(
     folder: &Path,
     mark: &Mark,
     quarantine: &Quarantine,
+    outside: &BTreeMap<PathBuf, Stamp>,
 ) -> Result<Vec<Finding>, Failure> {
     let glob = Glob::absolute(&mark.glob).map_err(|e| Failure::Usage(e.to_string()))?;
     let now = names(&glob, &mark.rule)?;
@@ -133,7 +138,7 @@ fn compare(
     }
     for (name, was) in record.seen.iter().filter(|(n, _)| glob.covers(n)) {
         let is = Stamp::of(name);
-        if is.as_ref() == Some(was) {
+        if is.as_ref() == Some(was) || (is.is_some() && is.as_ref() == outside.get(name)) {
             continue;
         }
         let verb = if is.is_none() { "removed" } else { "changed" };
@@ -190,7 +195,7 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
             folder: folder.path.clone(),
             state: state.into(),
         };
-        let found = guard.finish();
+        let found = guard.finish(&BTreeMap::new());
         if !found.is_empty() {
             findings.push(Finding::note(format!(
                 "session {session} was killed; it left:"

@@ -340,39 +340,10 @@ impl View {
             return Ok(());
         };
         if directory {
-            let empty = sys::new_mount(
-                c"tmpfs",
-                &[(c"mode", c"0000"), (c"size", c"4k")],
-                RDONLY | NOSUID | NODEV | NOEXEC,
-            )?;
-            return sys::attach(empty.as_fd(), point.as_fd());
+            return sys::attach(empty_directory()?.as_fd(), point.as_fd());
         }
-        let holder = sys::new_mount(
-            c"tmpfs",
-            &[(c"mode", c"0700"), (c"size", c"4k")],
-            NOSUID | NODEV | NOEXEC,
-        )?;
-        drop(openat(
-            &holder,
-            "mask",
-            OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?);
-        // a detached tree can be copied only where the kernel attached it: by way of the mount point
-        sys::attach(
-            holder.as_fd(),
-            self.point(Path::new(".stockade-mask"), true)?.as_fd(),
-        )?;
-        let file = openat(
-            &holder,
-            "mask",
-            OFlag::O_PATH | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?;
-        let tree = sys::clone_tree(file.as_fd())?;
-        sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, false)?;
-        sys::attach(tree.as_fd(), point.as_fd())?;
-        umount2(fd_path(&holder).as_c_str(), MntFlags::MNT_DETACH)
+        let tree = empty_file(self.point(Path::new(".stockade-mask"), true)?.as_fd())?;
+        sys::attach(tree.as_fd(), point.as_fd())
     }
 
     fn existing(&self, at: &Path) -> Result<Option<OwnedFd>, Errno> {
@@ -423,6 +394,51 @@ impl View {
         }
         Ok(())
     }
+}
+
+fn empty_directory() -> Result<OwnedFd, Errno> {
+    sys::new_mount(
+        c"tmpfs",
+        &[(c"mode", c"0000"), (c"size", c"4k")],
+        RDONLY | NOSUID | NODEV | NOEXEC,
+    )
+}
+
+/// A detached file without content or permissions. A detached tree can be copied only where the
+/// kernel attached it: by way of `at`, which is free again afterwards.
+pub fn empty_file(at: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let holder = sys::new_mount(
+        c"tmpfs",
+        &[(c"mode", c"0700"), (c"size", c"4k")],
+        NOSUID | NODEV | NOEXEC,
+    )?;
+    let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    drop(openat(&holder, "mask", flags, Mode::empty())?);
+    sys::attach(holder.as_fd(), at)?;
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let file = openat(&holder, "mask", flags, Mode::empty())?;
+    let tree = sys::clone_tree(file.as_fd())?;
+    sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+    umount2(fd_path(&holder).as_c_str(), MntFlags::MNT_DETACH)?;
+    Ok(tree)
+}
+
+/// In a session that runs: `name` read-only as it is now, or hidden by `empty`.
+pub fn cover(name: &Path, empty: Option<OwnedFd>) -> Result<(), Errno> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let point = openat2(AT_FDCWD, name, how)?;
+    let tree = match empty {
+        Some(_) if is_directory(point.as_fd())? => empty_directory()?,
+        Some(file) => file,
+        None => {
+            let tree = sys::clone_tree(point.as_fd())?;
+            sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV, true)?;
+            tree
+        }
+    };
+    sys::attach(tree.as_fd(), point.as_fd())
 }
 
 fn is_directory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {

@@ -58,8 +58,9 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
     /// Every step is done but the exec, whose failure would follow. With it come the descriptors
-    /// of [`super::Descriptors`]; of the private home only when `home` is set.
+    /// of [`super::Descriptors`], those of the mounts and of the private home where it says so.
     Started {
+        mounts: bool,
         home: bool,
     },
     Failed {
@@ -76,7 +77,7 @@ pub enum Message {
 impl Message {
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, a, b, c): (u32, u32, u32, i32) = match self {
-            Self::Started { home } => (1, u32::from(home), 0, 0),
+            Self::Started { mounts, home } => (1, u32::from(home), u32::from(mounts), 0),
             Self::Failed { step, item, errno } => (2, step.number(), item, errno),
             Self::Exited(status) => (3, 0, 0, status),
             Self::Stopped(signal) => (4, 0, 0, signal),
@@ -98,6 +99,7 @@ impl Message {
         match u32::from_ne_bytes(word(0)) {
             1 => Some(Self::Started {
                 home: u32::from_ne_bytes(word(4)) != 0,
+                mounts: u32::from_ne_bytes(word(8)) != 0,
             }),
             2 => {
                 let (step, _) = STEPS.get(u32::from_ne_bytes(word(4)) as usize)?;
@@ -133,7 +135,10 @@ mod tests {
             Message::decode(&Message::Exited(-9).encode()),
             Some(Message::Exited(-9))
         );
-        let started = Message::Started { home: true };
+        let started = Message::Started {
+            mounts: false,
+            home: true,
+        };
         assert_eq!(Message::decode(&started.encode()), Some(started));
         assert_eq!(Message::decode(&[0xff; SIZE]), None);
     }

@@ -3,6 +3,7 @@
 //! At level `landlock` the stage itself stands where init stands.
 
 mod message;
+mod remount;
 mod stage;
 
 use crate::plan::{Level, Plan};
@@ -19,6 +20,8 @@ use std::io::{IoSliceMut, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
+use remount::Mounts;
+pub use remount::{Again, REMOUNT, Watched, remount_stage};
 pub use stage::stage;
 
 /// First argument of the stage's own exec; not for users.
@@ -89,8 +92,7 @@ impl LaunchError {
 #[derive(Debug)]
 struct Descriptors {
     agent: OwnedFd,
-    /// /proc/self/mountinfo of the session: it polls readable when a mount goes or comes.
-    mounts: OwnedFd,
+    mounts: Option<Mounts>,
     home: Option<OwnedFd>,
 }
 
@@ -111,25 +113,18 @@ struct Control {
 pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
     let mut starting = start(plan)?;
     let (message, fds) = receive(&starting.control);
-    let mut fds = fds.into_iter();
     match message {
-        Some(Message::Started { home }) => {
-            let (agent, mounts) = (fds.next(), fds.next());
-            let (Some(agent), Some(mounts)) = (agent, mounts) else {
-                return Err(LaunchError::Ended(starting.reap()));
-            };
-            let descriptors = Descriptors {
-                agent,
-                mounts,
-                home: home.then(|| fds.next()).flatten(),
-            };
-            let Control { stage, control } = starting;
-            Ok(Session {
-                stage,
-                control,
-                descriptors,
-            })
-        }
+        Some(Message::Started { mounts, home }) => match descriptors(fds, mounts, home) {
+            Some(descriptors) => {
+                let Control { stage, control } = starting;
+                Ok(Session {
+                    stage,
+                    control,
+                    descriptors,
+                })
+            }
+            None => Err(LaunchError::Ended(starting.reap())),
+        },
         Some(Message::Failed { step, item, errno }) => {
             starting.reap();
             Err(explain(plan, step, item, Errno::from_raw(errno)))
@@ -138,6 +133,27 @@ pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
             Err(LaunchError::Ended(starting.reap()))
         }
     }
+}
+
+/// As the agent's process handed them out, in its order.
+fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool) -> Option<Descriptors> {
+    let mut fds = fds.into_iter();
+    let agent = fds.next()?;
+    let mounts = if mounts {
+        Some(Mounts {
+            table: fds.next()?,
+            user: fds.next()?,
+            mount: fds.next()?,
+        })
+    } else {
+        None
+    };
+    let home = if home { Some(fds.next()?) } else { None };
+    Some(Descriptors {
+        agent,
+        mounts,
+        home,
+    })
 }
 
 fn start(plan: &Plan) -> Result<Control, LaunchError> {
@@ -186,7 +202,7 @@ fn pass(plan: &Plan) -> std::io::Result<OwnedFd> {
 
 fn receive(control: &OwnedFd) -> (Option<Message>, Vec<OwnedFd>) {
     let mut bytes = [0; message::SIZE];
-    let mut space = cmsg_space!([RawFd; 4]);
+    let mut space = cmsg_space!([RawFd; 5]);
     loop {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let got = recvmsg::<()>(
@@ -271,11 +287,6 @@ impl Session {
     /// The session's private home, seen from outside of the session.
     pub fn home(&self) -> Option<BorrowedFd<'_>> {
         self.descriptors.home.as_ref().map(AsFd::as_fd)
-    }
-
-    /// The session's mount table; it polls with POLLPRI when a mount goes or comes.
-    pub fn mounts(&self) -> BorrowedFd<'_> {
-        self.descriptors.mounts.as_fd()
     }
 
     /// To the agent's own process.

@@ -365,7 +365,7 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
         landlock::restrict(rules).map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
     }
     sys::close_from_at_exec(3).map_err(at(Step::Descriptors))?;
-    started(control, &handed_out);
+    started(control, plan, &handed_out);
     sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
 }
@@ -391,10 +391,13 @@ fn hand_out(plan: &Plan) -> Result<Vec<OwnedFd>, Errno> {
     let open = |path: &std::path::Path, flags| {
         nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
     };
-    let mut out = vec![
-        sys::pidfd(getpid())?,
-        open("/proc/self/mountinfo".as_ref(), OFlag::O_RDONLY)?,
-    ];
+    let mut out = vec![sys::pidfd(getpid())?];
+    if plan.level == Level::Namespaces {
+        for name in ["mountinfo", "ns/user", "ns/mnt"] {
+            let path = std::path::Path::new("/proc/self").join(name);
+            out.push(open(&path, OFlag::O_RDONLY)?);
+        }
+    }
     if let Some(home) = &plan.private_home {
         out.push(open(
             home,
@@ -404,10 +407,11 @@ fn hand_out(plan: &Plan) -> Result<Vec<OwnedFd>, Errno> {
     Ok(out)
 }
 
-fn started(control: &OwnedFd, handed_out: &[OwnedFd]) {
+fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) {
     let fds: Vec<_> = handed_out.iter().map(AsRawFd::as_raw_fd).collect();
     let message = Message::Started {
-        home: handed_out.len() > 2,
+        mounts: plan.level == Level::Namespaces,
+        home: plan.private_home.is_some(),
     }
     .encode();
     let sent = sendmsg::<()>(

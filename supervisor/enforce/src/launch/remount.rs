@@ -1,0 +1,212 @@
+//! A host program that saves by rename over a mounted name detaches the mount in the session too
+//! (fs/namespace.c, detach_mounts). The supervisor sees the session's mount table change, and a
+//! fresh single-threaded process, which alone may enter a mount namespace, mounts it again.
+
+use super::Session;
+use crate::backend::view;
+use crate::plan::{Item, Plan, Source};
+use crate::sys;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// First argument of the fresh process's own exec; not for users.
+pub const REMOUNT: &str = "__remount";
+
+/// The session's namespaces and its mount table, from before the agent was confined.
+#[derive(Debug)]
+pub struct Mounts {
+    pub table: OwnedFd,
+    pub user: OwnedFd,
+    pub mount: OwnedFd,
+}
+
+impl Mounts {
+    /// Where something is mounted in the session now.
+    fn points(&self) -> std::io::Result<BTreeSet<PathBuf>> {
+        let mut table = std::fs::File::from(self.table.try_clone()?);
+        table.rewind()?;
+        let mut text = Vec::new();
+        table.read_to_end(&mut text)?;
+        let point = |line: &[u8]| {
+            let field = line.split(|b| *b == b' ').nth(4)?;
+            Some(PathBuf::from(OsString::from_vec(unescaped(field))))
+        };
+        Ok(text.split(|b| *b == b'\n').filter_map(point).collect())
+    }
+}
+
+/// Space, tab, newline and backslash stand as three octal digits (proc_pid_mountinfo(5)).
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..3).filter(|_| *first == b'\\');
+        let value = digits
+            .and_then(|d| std::str::from_utf8(d).ok())
+            .and_then(|d| u8::from_str_radix(d, 8).ok());
+        match value {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// The mounts that hold names of the view, while the session runs.
+#[derive(Debug)]
+pub struct Watched {
+    mounts: Mounts,
+    /// Each name, and whether it is hidden rather than read-only.
+    held: BTreeMap<PathBuf, bool>,
+}
+
+/// What became of a name whose mount went away.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Again {
+    Mounted,
+    /// The name is gone, so there is nothing to mount on.
+    Gone,
+    Failed(String),
+}
+
+impl Session {
+    /// The names to watch, while all of them are mounted; none at a level without mounts.
+    pub fn watched(&self, plan: &Plan) -> std::io::Result<Option<Watched>> {
+        let Some(Mounts { table, user, mount }) = &self.descriptors.mounts else {
+            return Ok(None);
+        };
+        let mounts = Mounts {
+            table: table.try_clone()?,
+            user: user.try_clone()?,
+            mount: mount.try_clone()?,
+        };
+        let points = mounts.points()?;
+        let hidden = |item: &Item| match &item.source {
+            Source::Host {
+                writable: false, ..
+            } => Some(false),
+            Source::Masked { .. } => Some(true),
+            _ => None,
+        };
+        let names = plan.view.iter().filter(|i| points.contains(&i.at));
+        let held = names
+            .filter_map(|i| Some((i.at.clone(), hidden(i)?)))
+            .collect();
+        Ok(Some(Watched { mounts, held }))
+    }
+}
+
+impl Watched {
+    /// Polls with POLLPRI when a mount went or came.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.mounts.table.as_fd()
+    }
+
+    /// Mounts again what is gone since; each name with what became of it.
+    pub fn mount_again(&mut self) -> std::io::Result<Vec<(PathBuf, Again)>> {
+        let points = self.mounts.points()?;
+        let missing = |(name, _): &(&PathBuf, &bool)| !points.contains(*name);
+        let missing: Vec<(PathBuf, bool)> = self
+            .held
+            .iter()
+            .filter(missing)
+            .map(|(name, hidden)| (name.clone(), *hidden))
+            .collect();
+        let mut out = Vec::new();
+        for (name, hidden) in missing {
+            let again = match remount(&self.mounts, &name, hidden) {
+                Ok(()) => Again::Mounted,
+                Err(Errno::ENOENT) => Again::Gone,
+                Err(errno) => Again::Failed(errno.to_string()),
+            };
+            if again != Again::Mounted {
+                self.held.remove(&name);
+            }
+            out.push((name, again));
+        }
+        Ok(out)
+    }
+}
+
+fn remount(mounts: &Mounts, name: &Path, masked: bool) -> Result<(), Errno> {
+    let of = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO));
+    let pass = |fd: &OwnedFd| {
+        let copy = fd.try_clone().map_err(of)?;
+        let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+        nix::fcntl::fcntl(&copy, flags)?;
+        Ok::<_, Errno>(copy)
+    };
+    let (user, mount) = (pass(&mounts.user)?, pass(&mounts.mount)?);
+    let status = Command::new("/proc/self/exe")
+        .arg(REMOUNT)
+        .arg(user.as_raw_fd().to_string())
+        .arg(mount.as_raw_fd().to_string())
+        .arg(if masked { "mask" } else { "read-only" })
+        .arg(name)
+        .env_clear()
+        .status()
+        .map_err(of)?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(errno) => Err(Errno::from_raw(errno)),
+        None => Err(Errno::EINTR),
+    }
+}
+
+/// Body of `stockade __remount USER MOUNT KIND NAME`: the exit status is 0 or the errno.
+pub fn remount_stage(arguments: &[OsString]) -> ! {
+    let errno = match inside(arguments) {
+        Ok(()) => 0,
+        Err(errno) => errno as i32,
+    };
+    sys::leave(errno)
+}
+
+fn inside(arguments: &[OsString]) -> Result<(), Errno> {
+    let [user, mount, kind, name] = arguments else {
+        return Err(Errno::EINVAL);
+    };
+    let fd = |text: &OsString| {
+        let number = text.to_str().and_then(|t| t.parse().ok());
+        sys::inherited(number.ok_or(Errno::EINVAL)?)
+    };
+    let (user, mount) = (fd(user)?, fd(mount)?);
+    let name = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+    setns(user.as_fd(), CloneFlags::CLONE_NEWUSER)?;
+    let cover = if kind == "mask" {
+        // made where no process of the session sees it
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+        Some(view::empty_file(root.as_fd())?)
+    } else {
+        None
+    };
+    setns(mount.as_fd(), CloneFlags::CLONE_NEWNS)?;
+    view::cover(name, cover)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn a_mount_point_with_a_space_is_read_as_it_is() {
+        assert_eq!(unescaped(b"/a\\040b\\134c"), b"/a b\\c");
+        assert_eq!(unescaped(b"/a\\9"), b"/a\\9");
+    }
+}
