@@ -32,14 +32,12 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
         Verb::Connect => (connect(&policy, &why.object)?, why.object.clone()),
     };
     let Decision { verdict, rule } = &decision;
-    let because = policy
-        .rules()
-        .iter()
-        .find(|r| r.id == *rule)
-        .and_then(|r| r.because.clone());
+    let by = policy.rules().iter().find(|r| r.id == *rule);
+    let because = by.and_then(|r| r.because.clone());
+    let note = by.and_then(|r| note(r.key.name));
     let line = change(why.verb, &named, *verdict);
     if why.json {
-        let value = serde_json::json!({ "verdict": verdict, "rule": rule, "because": because, "change": line });
+        let value = serde_json::json!({ "verdict": verdict, "rule": rule, "because": because, "note": note, "change": line });
         say(&value.to_string())?;
         return Ok(0);
     }
@@ -57,8 +55,22 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
     if let Some(because) = because {
         say(&format!("because  {}", escaped(&because)))?;
     }
+    if let Some(note) = note {
+        say(&format!("note     {note}"))?;
+    }
     say(&format!("change   {}", escaped(&line)))?;
     Ok(0)
+}
+
+/// Where what is allowed does not touch the host's files.
+fn note(key: &str) -> Option<&'static str> {
+    match key {
+        "private" => {
+            Some("an empty directory of the session's own: the host's files there are not visible")
+        }
+        "overlay" => Some("the host's files are read, what is written is kept beside them"),
+        _ => None,
+    }
 }
 
 /// The object as the policy names it: absolute, links in the directories resolved.

@@ -1,0 +1,238 @@
+//! What a session sees: its private parts, its overlays, what it may know about itself.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Output;
+use stockade_tests::{LEVELS, Place, text};
+
+fn sh(place: &Place, level: &str, script: &str) -> Output {
+    place.stockade(&[
+        "run",
+        "--quiet",
+        "--require",
+        level,
+        "--",
+        "sh",
+        "-c",
+        script,
+    ])
+}
+
+fn said(place: &Place, level: &str, script: &str) -> String {
+    text(&sh(place, level, script)).trim_end().to_owned()
+}
+
+fn file(place: &Place, name: &str, content: &str) {
+    let path = place.home().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn a_session_knows_what_it_may_do() {
+    for level in LEVELS {
+        let place = Place::new("knows");
+        assert_eq!(said(&place, level, "echo $STOCKADE"), "1");
+        let policy = said(&place, level, "cat $STOCKADE_OWN/policy.md");
+        let work = place.work().display().to_string();
+        assert!(
+            policy.contains(&work) && policy.contains("stockade why write PATH"),
+            "{policy}"
+        );
+        assert!(policy.lines().count() <= 30, "{policy}");
+        let changed = said(
+            &place,
+            level,
+            "echo x >> $STOCKADE_OWN/policy.md || echo refused",
+        );
+        assert!(changed.contains("refused"), "{changed}");
+        // from files alone, and the same answer as outside
+        for object in [".git/hooks/x", "file", "/etc/shadow", "~/.ssh/id_rsa"] {
+            for verb in ["read", "write"] {
+                let inside = said(&place, level, &format!("stockade why {verb} '{object}'"));
+                let outside = text(&place.stockade(&["why", verb, object]));
+                assert_eq!(inside, outside.trim_end(), "{level} {verb} {object}");
+            }
+        }
+    }
+    let place = Place::new("knows-path");
+    assert_eq!(
+        said(&place, "namespaces", "echo $STOCKADE_OWN"),
+        "/run/stockade"
+    );
+}
+
+#[test]
+fn an_overlay_shows_the_hosts_content_and_keeps_what_is_written() {
+    let place = Place::new("overlay");
+    file(&place, ".cargo/registry/kept", "of the host\n");
+    file(&place, ".cargo/registry/removed", "of the host\n");
+    let registry = place.home().join(".cargo/registry");
+    let first =
+        "cd ~/.cargo/registry && cat kept && echo inside > kept && echo new > new && rm removed";
+    assert_eq!(said(&place, "namespaces", first), "of the host");
+    // the host's stays as it was
+    let read = |name: &str| std::fs::read_to_string(registry.join(name)).ok();
+    assert_eq!(read("kept").as_deref(), Some("of the host\n"));
+    assert_eq!(read("removed").as_deref(), Some("of the host\n"));
+    assert_eq!(read("new"), None);
+    // the next session in this workspace goes on with what the first wrote
+    let second = "cd ~/.cargo/registry && cat kept new; ls removed";
+    let out = said(&place, "namespaces", second);
+    assert!(
+        out.starts_with("inside\nnew\n") && out.contains("No such file"),
+        "{out}"
+    );
+    // another workspace does not see it
+    let other = place.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let other = other.display().to_string();
+    let out = place.stockade(&[
+        "run",
+        "--quiet",
+        "--require",
+        "namespaces",
+        "-w",
+        &other,
+        "--",
+        "sh",
+        "-c",
+        "cat ~/.cargo/registry/kept; ls ~/.cargo/registry",
+    ]);
+    assert_eq!(text(&out), "of the host\nkept\nremoved\n");
+    // at `landlock` nothing can stand in for it: read as it is, writes refused
+    let out = said(
+        &place,
+        "landlock",
+        "cat ~/.cargo/registry/kept; echo x > ~/.cargo/registry/y",
+    );
+    assert!(
+        out.starts_with("of the host\n") && out.contains("Permission denied"),
+        "{out}"
+    );
+    assert_eq!(read("y"), None);
+}
+
+#[test]
+fn a_private_home_shows_start_up_files_and_no_secrets() {
+    let place = Place::new("home");
+    file(&place, ".bashrc", "start\n");
+    file(&place, "dotfiles/gitconfig", "[user]\nname = linked\n");
+    std::os::unix::fs::symlink("dotfiles/gitconfig", place.home().join(".gitconfig")).unwrap();
+    file(&place, ".cargo/bin/tool", "#!/bin/sh\necho ran\n");
+    let tool = place.home().join(".cargo/bin/tool");
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file(&place, ".cargo/credentials.toml", "token\n");
+    file(&place, ".aws/credentials", "token\n");
+    for level in LEVELS {
+        let out = said(
+            &place,
+            level,
+            "cat ~/.bashrc; git config user.name; ~/.cargo/bin/tool; cat ~/.cargo/credentials.toml ~/.aws/credentials",
+        );
+        assert!(out.starts_with("start\nlinked\nran\n"), "{level}: {out}");
+        assert!(!out.contains("token"), "{level}: {out}");
+        let out = said(&place, level, "echo x >> ~/.bashrc || echo refused");
+        assert!(out.contains("refused"), "{level}: {out}");
+    }
+    let out = said(
+        &place,
+        "namespaces",
+        "mkdir -p ~/.config/new && echo x > ~/.config/new/f && cat ~/.config/new/f",
+    );
+    assert_eq!(out, "x");
+    assert!(!place.home().join(".config").exists());
+}
+
+#[test]
+fn files_made_in_the_workspace_belong_to_the_user() {
+    for level in LEVELS {
+        let place = Place::new("owner");
+        assert_eq!(
+            said(&place, level, "touch made && id -u"),
+            place.work().metadata().unwrap().uid().to_string()
+        );
+        let (made, work) = (
+            place.work().join("made").metadata().unwrap(),
+            place.work().metadata().unwrap(),
+        );
+        assert_eq!((made.uid(), made.gid()), (work.uid(), work.gid()));
+    }
+}
+
+#[test]
+fn system_parts_are_the_sessions_own() {
+    let place = Place::new("parts");
+    let at = |script: &str| said(&place, "namespaces", script);
+    assert_eq!(at("hostname"), "stockade");
+    assert_eq!(at("echo $$ | grep -q '^[0-9]$' && echo low"), "low");
+    assert_eq!(
+        at("ls -A /dev/shm /run /var/tmp"),
+        "/dev/shm:\n\n/run:\nstockade\n\n/var/tmp:"
+    );
+    assert_eq!(
+        at("ls /dev | sort | tr '\\n' ' '"),
+        "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+    );
+    assert_eq!(
+        at(
+            "cat /etc/ssh/ssh_config >/dev/null 2>&1; stat -c %u /etc/ssh/ssh_config 2>/dev/null || id -u"
+        ),
+        at("id -u")
+    );
+    assert_eq!(
+        at("getent passwd $(id -u) | cut -d: -f6"),
+        place.home().display().to_string()
+    );
+    for write in [
+        "/proc/sys/kernel/hostname",
+        "/proc/sysrq-trigger",
+        "/sys/kernel/uevent_helper",
+    ] {
+        let out = at(&format!("echo x > {write} || echo refused"));
+        assert!(out.contains("refused"), "{write}: {out}");
+    }
+    for read in ["/proc/kcore", "/proc/keys", "/proc/kmsg"] {
+        let out = at(&format!("head -c 1 {read} || echo refused"));
+        assert!(out.contains("refused"), "{read}: {out}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_secret_is_not_passed() {
+    for level in LEVELS {
+        let place = Place::new("secrets");
+        let run = |extra: &[&str]| {
+            let mut words = vec!["run", "--quiet", "--require", level];
+            words.extend(extra);
+            words.extend(["--", "env"]);
+            let mut command = place.command(stockade_tests::stockade());
+            command.args(words);
+            command
+                .env("GH_TOKEN", "one")
+                .env("DATABASE_URL", "postgres://u:two@h/db");
+            command
+                .env("LD_AUDIT_TEST", "three")
+                .env("EDITOR", "vi")
+                .env("SSH_AUTH_SOCK", "/four");
+            text(&command.output().unwrap())
+        };
+        let out = run(&[]);
+        for secret in ["one", "two", "three", "four"] {
+            assert!(!out.contains(secret), "{level}: {out}");
+        }
+        assert!(out.contains("EDITOR=vi"), "{level}: {out}");
+        let out = run(&[
+            "--allow-env",
+            "GH_TOKEN",
+            "-e",
+            "MADE=here",
+            "--deny-env",
+            "EDITOR",
+        ]);
+        assert!(
+            out.contains("GH_TOKEN=one") && out.contains("MADE=here"),
+            "{level}: {out}"
+        );
+        assert!(!out.contains("EDITOR"), "{level}: {out}");
+    }
+}
