@@ -92,53 +92,45 @@ impl Policy {
             warnings: Vec::new(),
         };
         for (rank, layer) in stacked.iter().enumerate() {
-            let mut fresh: HashMap<(String, String), usize> = policy
-                .rules
-                .iter()
-                .enumerate()
-                .map(|(n, r)| ((r.key.path(), r.text.clone()), n))
-                .collect();
-            let mut gone = Vec::new();
-            for entry in &layer.text.entries {
-                if layer.restricted && !merge::counts(entry) {
-                    if entry.key.effect != Effect::Neutral {
-                        policy.ignored.push(id_of(&layer.layer, entry));
-                    }
-                } else if entry.removes {
-                    match fresh.remove(&(entry.key.path(), entry.text.clone())) {
-                        Some(n) => gone.push(n),
-                        None => found.push(
-                            Diagnostic::error(
-                                &layer.text.origin,
-                                entry.span.clone(),
-                                format!("no rule below has exactly the text `{}`", entry.text),
-                            )
-                            .help(format!(
-                                "`stockade policy show` lists the rules of {}",
-                                entry.key.path()
-                            )),
-                        ),
-                    }
-                } else if let Some(mistake) = policy.add(
-                    entry,
-                    &layer.layer,
-                    &layer.text.origin,
-                    rank,
-                    layer.restricted,
-                ) {
-                    found.push(mistake);
-                }
-            }
-            gone.sort_unstable();
-            for n in gone.into_iter().rev() {
-                policy.rules.remove(n);
-            }
+            policy.lay(rank, layer, &mut found);
         }
         if found.is_empty() {
             policy.warn(&stacked);
             Ok(policy)
         } else {
             Err(found)
+        }
+    }
+
+    /// One layer on top of those below; its mistakes go to `found`.
+    fn lay(&mut self, rank: usize, layer: &merge::Stacked, found: &mut Vec<Diagnostic>) {
+        let mut fresh: HashMap<(String, String), usize> = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(n, r)| ((r.key.path(), r.text.clone()), n))
+            .collect();
+        let mut gone = Vec::new();
+        let origin = &layer.text.origin;
+        for entry in &layer.text.entries {
+            if layer.restricted && !merge::counts(entry) {
+                if entry.key.effect != Effect::Neutral {
+                    self.ignored.push(id_of(&layer.layer, entry));
+                }
+            } else if entry.removes {
+                match fresh.remove(&(entry.key.path(), entry.text.clone())) {
+                    Some(n) => gone.push(n),
+                    None => found.push(removes_nothing(entry, origin)),
+                }
+            } else if let Some(mistake) =
+                self.add(entry, &layer.layer, origin, rank, layer.restricted)
+            {
+                found.push(mistake);
+            }
+        }
+        gone.sort_unstable();
+        for n in gone.into_iter().rev() {
+            self.rules.remove(n);
         }
     }
 
@@ -166,39 +158,17 @@ impl Policy {
             return None;
         }
         if let Some(strictness) = strictness_of(key, text) {
-            let stricter = self
-                .settings
-                .get(&key.path())
-                .and_then(|s| strictness_of(key, &s.value))
-                .is_none_or(|old| strictness > old);
-            if !restricted || stricter {
-                self.settings.insert(
-                    key.path(),
-                    Setting {
-                        value: text.clone(),
-                        id,
-                    },
-                );
-            } else {
-                self.ignored.push(id);
-            }
+            self.set(key, text, id, strictness, restricted);
             return None;
         }
         let globs = match key.shape {
             Shape::Paths | Shape::Protect => {
-                match Glob::parse(
-                    text,
-                    &self.context,
-                    layer.may_read_environment(),
-                    key.shape == Shape::Protect,
-                ) {
+                let protect = key.shape == Shape::Protect;
+                match Glob::parse(text, &self.context, layer.may_read_environment(), protect) {
                     Ok(globs) => globs,
                     Err(error) => {
-                        return Some(Diagnostic::error(
-                            origin,
-                            span.clone(),
-                            format!("{error}: `{text}`"),
-                        ));
+                        let message = format!("{error}: `{text}`");
+                        return Some(Diagnostic::error(origin, span.clone(), message));
                     }
                 }
             }
@@ -221,6 +191,21 @@ impl Policy {
         };
         self.rules.push(rule);
         None
+    }
+
+    /// A restricted layer counts only where it is stricter.
+    fn set(&mut self, key: &Key, text: &str, id: RuleId, strictness: u64, restricted: bool) {
+        let stricter = self
+            .settings
+            .get(&key.path())
+            .and_then(|s| strictness_of(key, &s.value))
+            .is_none_or(|old| strictness > old);
+        if restricted && !stricter {
+            self.ignored.push(id);
+            return;
+        }
+        let value = text.to_owned();
+        self.settings.insert(key.path(), Setting { value, id });
     }
 
     pub fn rules(&self) -> &[Rule] {
@@ -284,6 +269,15 @@ impl Policy {
 
 fn id_of(layer: &Layer, entry: &Entry) -> RuleId {
     RuleId::new(layer.name(), &entry.key.path(), &entry.text)
+}
+
+fn removes_nothing(entry: &Entry, origin: &str) -> Diagnostic {
+    let message = format!("no rule below has exactly the text `{}`", entry.text);
+    let help = format!(
+        "`stockade policy show` lists the rules of {}",
+        entry.key.path()
+    );
+    Diagnostic::error(origin, entry.span.clone(), message).help(help)
 }
 
 /// How strict a scalar is; `None` where the key holds a list. The smaller limit is the stricter.

@@ -217,27 +217,29 @@ impl Policy {
             out.push(Requirement::NoUserNamespaces { rule });
         }
         out.extend(self.network());
-        let calls: Vec<_> = self
+        out.extend(self.system_calls());
+        out.extend(self.limits());
+        out
+    }
+
+    fn system_calls(&self) -> Option<Requirement> {
+        let denied: Vec<_> = self
             .of("syscalls", "deny")
             .map(|r| (r.text.clone(), r.id.clone()))
             .collect();
-        if !calls.is_empty() {
-            out.push(Requirement::SystemCalls { denied: calls });
-        }
-        for (key, limit) in LIMITS {
-            let Some(setting) = self.setting(key) else {
-                continue;
-            };
-            let amount = rule::bytes(&setting.value).or_else(|| rule::seconds(&setting.value));
-            if let Some(amount) = amount {
-                out.push(Requirement::Limit {
-                    limit: *limit,
-                    amount,
-                    rule: setting.id.clone(),
-                });
-            }
-        }
-        out
+        (!denied.is_empty()).then_some(Requirement::SystemCalls { denied })
+    }
+
+    fn limits(&self) -> impl Iterator<Item = Requirement> {
+        LIMITS.iter().filter_map(|(key, limit)| {
+            let setting = self.setting(key)?;
+            let amount = rule::bytes(&setting.value).or_else(|| rule::seconds(&setting.value))?;
+            Some(Requirement::Limit {
+                limit: *limit,
+                amount,
+                rule: setting.id.clone(),
+            })
+        })
     }
 
     fn network(&self) -> Vec<Requirement> {

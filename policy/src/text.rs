@@ -112,25 +112,7 @@ impl Parser<'_> {
 
     fn key(&mut self, table: &str, name: &str, span: Range<usize>, value: &Spanned<'_>) {
         let Some(key) = rule::find(table, name) else {
-            let message = if table.is_empty() {
-                format!("unknown key or table `{name}`")
-            } else {
-                format!("unknown key `{name}` in [{table}]")
-            };
-            let known = rule::keys().filter(|k| k.table == table).map(|k| k.name);
-            let tables = rule::keys().filter(|_| table.is_empty()).map(|k| k.table);
-            let mut found = Diagnostic::error(self.origin, span, message);
-            if let Some(near) = nearest(name, known.chain(tables)) {
-                found = found.help(format!("did you mean `{near}`?"));
-            } else if let Some(other) = rule::keys().find(|k| k.name == name) {
-                found = found.help(format!("`{name}` belongs to [{}]", other.table));
-            } else {
-                found = found.help(format!(
-                    "stockade {} does not know it; a newer one may",
-                    env!("CARGO_PKG_VERSION")
-                ));
-            }
-            self.found.push(found);
+            self.unknown(table, name, span);
             return;
         };
         match key.shape {
@@ -180,6 +162,28 @@ impl Parser<'_> {
                 self.list(key, value);
             }
         }
+    }
+
+    fn unknown(&mut self, table: &str, name: &str, span: Range<usize>) {
+        let message = if table.is_empty() {
+            format!("unknown key or table `{name}`")
+        } else {
+            format!("unknown key `{name}` in [{table}]")
+        };
+        let known = rule::keys().filter(|k| k.table == table).map(|k| k.name);
+        let tables = rule::keys().filter(|_| table.is_empty()).map(|k| k.table);
+        let help = if let Some(near) = nearest(name, known.chain(tables)) {
+            format!("did you mean `{near}`?")
+        } else if let Some(other) = rule::keys().find(|k| k.name == name) {
+            format!("`{name}` belongs to [{}]", other.table)
+        } else {
+            format!(
+                "stockade {} does not know it; a newer one may",
+                env!("CARGO_PKG_VERSION")
+            )
+        };
+        self.found
+            .push(Diagnostic::error(self.origin, span, message).help(help));
     }
 
     fn scalar(&mut self, key: &'static Key, text: &str, span: Range<usize>) {
