@@ -248,21 +248,22 @@ pub fn read(path: &Path, follow: bool) -> Result<Option<String>, Failure> {
     })
 }
 
+fn absolute(text: &String) -> Result<String, Failure> {
+    let rooted = text.starts_with(['/', '~', '$', '!']);
+    if rooted {
+        return Ok(text.clone());
+    }
+    let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
+    let path = here.join(text);
+    let clean: PathBuf = path
+        .components()
+        .filter(|c| !matches!(c, std::path::Component::CurDir))
+        .collect();
+    Ok(clean.display().to_string())
+}
+
 /// The flags as a layer: the same text, the same parser, the same rules.
 fn flags(options: &PolicyOptions) -> Result<Option<String>, Failure> {
-    let absolute = |text: &String| -> Result<String, Failure> {
-        let rooted = text.starts_with(['/', '~', '$', '!']);
-        if rooted {
-            return Ok(text.clone());
-        }
-        let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
-        let path = here.join(text);
-        let clean: PathBuf = path
-            .components()
-            .filter(|c| !matches!(c, std::path::Component::CurDir))
-            .collect();
-        Ok(clean.display().to_string())
-    };
     let paths = |items: &[String]| items.iter().map(absolute).collect::<Result<Vec<_>, _>>();
     let PolicyOptions {
         workspaces: _,
@@ -304,9 +305,16 @@ fn flags(options: &PolicyOptions) -> Result<Option<String>, Failure> {
             vec![("pass", allow_env.clone()), ("drop", deny_env.clone())],
         ),
     ];
+    written(&tables, set)
+}
+
+type Table<'a> = (&'a str, Vec<(&'a str, Vec<String>)>);
+
+/// As a policy file would say it; none where no flag was given.
+fn written(tables: &[Table<'_>], set: &[String]) -> Result<Option<String>, Failure> {
     let mut text = String::from("version = 1\n");
     let mut any = false;
-    for (table, keys) in &tables {
+    for (table, keys) in tables {
         text += &format!("[{table}]\n");
         for (key, items) in keys.iter().filter(|(_, items)| !items.is_empty()) {
             any = true;

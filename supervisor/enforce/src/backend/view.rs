@@ -182,14 +182,7 @@ impl View {
         let at = item.at.strip_prefix("/").unwrap_or(&item.at);
         match (&item.source, source.main.as_ref()) {
             (Source::Host { path: _, writable }, Some(fd)) => {
-                let tree = sys::clone_tree(fd.as_fd())?;
-                sys::restrict_mount(
-                    tree.as_fd(),
-                    NOSUID | NODEV | if *writable { 0 } else { RDONLY },
-                    true,
-                )?;
-                let directory = is_directory(fd.as_fd())?;
-                sys::attach(tree.as_fd(), self.point(at, directory)?.as_fd())?;
+                self.bind(at, fd, *writable)?;
                 self.host.insert(item.at.clone());
                 Ok(())
             }
@@ -238,6 +231,15 @@ impl View {
             // open_sources opens exactly the first three
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    /// The host's tree, with what is mounted below it.
+    fn bind(&self, at: &Path, fd: &OwnedFd, writable: bool) -> Result<(), Errno> {
+        let tree = sys::clone_tree(fd.as_fd())?;
+        let read_only = if writable { 0 } else { RDONLY };
+        sys::restrict_mount(tree.as_fd(), NOSUID | NODEV | read_only, true)?;
+        let directory = is_directory(fd.as_fd())?;
+        sys::attach(tree.as_fd(), self.point(at, directory)?.as_fd())
     }
 
     fn overlay(
