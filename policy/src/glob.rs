@@ -1,7 +1,16 @@
-//! Path patterns: `*` within a component, `**` across components, variables, `~`.
+//! Path patterns: `*` within a component, `**` across components, `[*]` for the character itself,
+//! variables, `~`. What a variable stands for is taken literally.
 
+use crate::diagnostic::nearest;
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+const VARIABLES: &[&str] = &["workspace", "home", "tmp", "config", "cache", "runtime"];
+
+/// A `*` that stands for itself: no text of a policy holds a NUL byte.
+const STAR: char = '\0';
+const STAR_WRITTEN: &str = "[*]";
 
 /// What the variables of a policy stand for. Filled by the caller: this crate asks nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +30,47 @@ pub enum GlobError {
     NotAbsolute,
     ParentComponent,
     Nul,
+    OtherHome(String),
+    UnclosedVariable,
     UnknownVariable(String),
     UnsetVariable(String),
     VariableNotHere(String),
     DoubleStarInside,
+}
+
+impl GlobError {
+    /// What to do about it.
+    pub fn help(&self, text: &str) -> Option<String> {
+        match self {
+            Self::Empty | Self::Nul => None,
+            Self::NotAbsolute if text.starts_with("./") || !text.starts_with('$') => Some(format!(
+                "below the workspace it is `${{workspace}}/{}`",
+                text.trim_start_matches("./")
+            )),
+            Self::NotAbsolute => Some(variables()),
+            Self::ParentComponent => Some("write the path without `..`".into()),
+            Self::OtherHome(_) => Some("`~` is the home of the user who starts the session".into()),
+            Self::UnclosedVariable => Some("a variable is written `${NAME}`".into()),
+            Self::UnknownVariable(name) => Some(match nearest(name, VARIABLES.iter().copied()) {
+                Some(near) => format!("did you mean `${{{near}}}`?"),
+                None => variables(),
+            }),
+            Self::UnsetVariable(name) => Some(format!(
+                "set it, or write `${{env:{name}:-}}`: then the entry is dropped while it is unset"
+            )),
+            Self::VariableNotHere(_) => {
+                Some("write the path out, or move the rule to your own policy".into())
+            }
+            Self::DoubleStarInside => {
+                Some("`*` stands for a part of a component, `/**/` for any number of them".into())
+            }
+        }
+    }
+}
+
+fn variables() -> String {
+    let names: Vec<_> = VARIABLES.iter().map(|v| format!("`${{{v}}}`")).collect();
+    format!("variables: {}, `${{env:NAME}}`", names.join(", "))
 }
 
 impl std::fmt::Display for GlobError {
@@ -37,6 +83,8 @@ impl std::fmt::Display for GlobError {
             ),
             Self::ParentComponent => write!(f, "path contains a `..` component"),
             Self::Nul => write!(f, "path contains a NUL byte"),
+            Self::OtherHome(user) => write!(f, "the home of another user, ~{user}, is not known"),
+            Self::UnclosedVariable => write!(f, "`${{` without `}}`"),
             Self::UnknownVariable(name) => write!(f, "unknown variable ${{{name}}}"),
             Self::UnsetVariable(name) => write!(f, "environment variable {name} is not set"),
             Self::VariableNotHere(name) => {
@@ -97,20 +145,18 @@ impl Glob {
         let mut rest = text.as_str();
         if let Some(tail) = rest.strip_prefix('~') {
             if !(tail.is_empty() || tail.starts_with('/')) {
-                return Err(GlobError::UnknownVariable(format!(
-                    "~{}",
-                    tail.split('/').next().unwrap_or("")
-                )));
+                let user = tail.split('/').next().unwrap_or("");
+                return Err(GlobError::OtherHome(user.into()));
             }
-            expanded = vec![show(&context.home)];
+            expanded = vec![literally(&show(&context.home))];
             rest = tail;
         }
         while let Some(at) = rest.find("${") {
-            let end = rest[at..]
-                .find('}')
-                .ok_or_else(|| GlobError::UnknownVariable(rest[at + 2..].into()))?
-                + at;
-            let values = variable(&rest[at + 2..end], context, env)?;
+            let end = rest[at..].find('}').ok_or(GlobError::UnclosedVariable)? + at;
+            let values: Vec<_> = variable(&rest[at + 2..end], context, env)?
+                .iter()
+                .map(|v| literally(v))
+                .collect();
             let before = &rest[..at];
             expanded = expanded
                 .iter()
@@ -126,9 +172,13 @@ impl Glob {
 
     /// A pattern without variables.
     pub fn absolute(text: &str) -> Result<Self, GlobError> {
+        if text.contains('\0') {
+            return Err(GlobError::Nul);
+        }
         let Some(tail) = text.strip_prefix('/') else {
             return Err(GlobError::NotAbsolute);
         };
+        let tail = tail.replace(STAR_WRITTEN, STAR.encode_utf8(&mut [0; 4]));
         let mut components = Vec::new();
         for part in tail.split('/') {
             components.push(match part {
@@ -137,7 +187,7 @@ impl Glob {
                 "**" => Component::Any,
                 p if p.contains("**") => return Err(GlobError::DoubleStarInside),
                 p if p.contains('*') => Component::Wild(p.into()),
-                p => Component::Literal(p.into()),
+                p => Component::Literal(p.replace(STAR, "*")),
             });
         }
         Ok(Self { components })
@@ -195,10 +245,16 @@ impl std::fmt::Display for Glob {
             return write!(f, "/");
         }
         self.components.iter().try_for_each(|c| match c {
-            Component::Literal(t) | Component::Wild(t) => write!(f, "/{t}"),
+            Component::Literal(t) => write!(f, "/{}", literally(t)),
+            Component::Wild(t) => write!(f, "/{}", t.replace(STAR, STAR_WRITTEN)),
             Component::Any => write!(f, "/**"),
         })
     }
+}
+
+/// As a pattern that matches nothing but `value`: a directory that is named `*` opens no other.
+fn literally(value: &str) -> String {
+    value.replace('*', STAR_WRITTEN)
 }
 
 fn show(path: &Path) -> String {
@@ -239,45 +295,59 @@ fn variable(name: &str, context: &Context, env: bool) -> Result<Vec<String>, Glo
     })
 }
 
-fn parts(path: &Path) -> Vec<String> {
-    path.iter()
-        .skip(1)
-        .map(|p| p.to_string_lossy().into_owned())
-        .collect()
+fn parts(path: &Path) -> Vec<&[u8]> {
+    path.iter().skip(1).map(OsStrExt::as_bytes).collect()
 }
 
-fn covers(pattern: &[Component], path: &[String]) -> bool {
-    match (pattern, path) {
-        ([], _) => true,
-        ([Component::Any], rest) => !rest.is_empty(),
-        ([Component::Any, tail @ ..], rest) => (0..=rest.len()).any(|n| covers(tail, &rest[n..])),
-        (_, []) => false,
-        ([Component::Literal(l), tail @ ..], [p, rest @ ..]) => l == p && covers(tail, rest),
-        ([Component::Wild(w), tail @ ..], [p, rest @ ..]) => {
-            wild(w.as_bytes(), p.as_bytes()) && covers(tail, rest)
+impl Component {
+    fn matches(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Literal(l) => l.as_bytes() == name,
+            Self::Wild(w) => wild(w.as_bytes(), name),
+            Self::Any => true,
         }
     }
 }
 
-fn reaches(pattern: &[Component], path: &[String]) -> bool {
-    match (pattern, path) {
-        ([], _) => false,
-        ([Component::Any, ..], _) | (_, []) => true,
-        ([Component::Literal(l), tail @ ..], [p, rest @ ..]) => l == p && reaches(tail, rest),
-        ([Component::Wild(w), tail @ ..], [p, rest @ ..]) => {
-            wild(w.as_bytes(), p.as_bytes()) && reaches(tail, rest)
+/// Whether the pattern matches the path or one that it lies below. What stands between two `**`
+/// is taken where it first matches: an earlier match leaves more for what follows, so no second
+/// try is needed and a hostile pattern costs at most its length times the path's.
+fn covers(pattern: &[Component], path: &[&[u8]]) -> bool {
+    let mut rest = path;
+    for (n, run) in pattern.split(|c| *c == Component::Any).enumerate() {
+        let fits = |at: &[&[u8]]| {
+            at.len() >= run.len() && run.iter().zip(at).all(|(c, name)| c.matches(name))
+        };
+        let last = if n == 0 { 0 } else { rest.len() };
+        let Some(at) = (0..=last).find(|at| fits(&rest[*at..])) else {
+            return false;
+        };
+        rest = &rest[at + run.len()..];
+    }
+    // `X/**` is what is below X, not X itself
+    pattern.last() != Some(&Component::Any) || !rest.is_empty()
+}
+
+fn reaches(pattern: &[Component], path: &[&[u8]]) -> bool {
+    for (n, component) in pattern.iter().enumerate() {
+        match (component, path.get(n)) {
+            (Component::Any, _) | (_, None) => return true,
+            (component, Some(name)) if component.matches(name) => {}
+            _ => return false,
         }
     }
+    false
 }
 
 /// `*` within one component; iterative, so that a hostile pattern costs at most n × m.
 pub(crate) fn wild(pattern: &[u8], name: &[u8]) -> bool {
+    let is = |pattern: u8, name: u8| pattern == name || (pattern == STAR as u8 && name == b'*');
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {
         if p < pattern.len() && pattern[p] == b'*' {
             star = Some((p, n));
             p += 1;
-        } else if p < pattern.len() && pattern[p] == name[n] {
+        } else if p < pattern.len() && is(pattern[p], name[n]) {
             p += 1;
             n += 1;
         } else if let Some((sp, sn)) = star {
@@ -324,6 +394,62 @@ mod tests {
     fn hostile_patterns_end() {
         let pattern = format!("/{}", "*a".repeat(200));
         assert!(!covers(&pattern, &format!("/{}b", "a".repeat(2000))));
+    }
+
+    #[test]
+    fn many_double_stars_end() {
+        let pattern = "/**/a".repeat(40) + "/**/b";
+        assert!(!covers(&pattern, &"/a".repeat(4000)));
+        assert!(covers(&pattern, &("/a".repeat(4000) + "/b")));
+    }
+
+    #[test]
+    fn what_a_variable_stands_for_is_no_pattern() {
+        let context = Context {
+            workspaces: vec!["/home/u/*".into(), "/home/u/**".into()],
+            home: "/home/u*".into(),
+            tmp: "/tmp".into(),
+            config: "/c".into(),
+            cache: "/c".into(),
+            runtime: "/r".into(),
+            environment: [("V".to_owned(), "/v[*]".to_owned())].into(),
+        };
+        let all = |text| Glob::parse(text, &context, true, false).unwrap();
+        let hit = |text, path: &str| all(text).iter().any(|g| g.covers(Path::new(path)));
+        assert!(hit("${workspace}", "/home/u/*/x") && hit("${workspace}", "/home/u/**/x"));
+        assert!(!hit("${workspace}", "/home/u/other/x"));
+        assert!(hit("~/x", "/home/u*/x") && !hit("~/x", "/home/user/x"));
+        assert!(hit("${home}-*", "/home/u*-a") && !hit("${home}-*", "/home/ub-a"));
+        assert!(hit("${env:V}", "/v[*]") && !hit("${env:V}", "/v*"));
+        for glob in all("${workspace}/a*").iter().chain(&all("~/*")) {
+            assert_eq!(Glob::absolute(&glob.to_string()).as_ref(), Ok(glob));
+        }
+    }
+
+    /// The meaning of a pattern, word for word; exponential.
+    fn oracle(pattern: &[Component], path: &[&[u8]]) -> bool {
+        match (pattern, path) {
+            ([], _) => true,
+            ([Component::Any], rest) => !rest.is_empty(),
+            ([Component::Any, tail @ ..], rest) => {
+                (0..=rest.len()).any(|n| oracle(tail, &rest[n..]))
+            }
+            (_, []) => false,
+            ([c, tail @ ..], [p, rest @ ..]) => c.matches(p) && oracle(tail, rest),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn covers_as_the_definition_says(
+            pattern in "(/(a|b|\\*|a\\*|\\*\\*)){0,7}",
+            path in "(/(a|b|ab)){0,7}",
+        ) {
+            let glob = Glob::absolute(&format!("/{pattern}")).unwrap();
+            let path = format!("/{path}");
+            let want = oracle(&glob.components, &parts(Path::new(&path)));
+            proptest::prop_assert_eq!(glob.covers(Path::new(&path)), want);
+        }
     }
 
     #[test]
