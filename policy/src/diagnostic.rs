@@ -1,6 +1,6 @@
 //! One mistake in a policy, with its place.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,28 +45,42 @@ impl Diagnostic {
 
     /// Line and column, both from 1; the column counts characters.
     pub fn place(&self, text: &str) -> (usize, usize) {
-        let before = &text[..floor(text, self.span.start)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        (line, column)
+        Lines::new(text).place(self.span.start)
+    }
+
+    pub fn render(&self, text: &str, colour: bool) -> String {
+        self.render_in(&Lines::new(text), colour)
     }
 
     /// The mistake with the line it stands in, the token underlined. Only that line is shown:
     /// the text may come from a file that its reader should not see whole.
-    pub fn render(&self, text: &str, colour: bool) -> String {
+    pub fn render_in(&self, lines: &Lines<'_>, colour: bool) -> String {
         let level = match self.severity {
             Severity::Warning => Level::WARNING,
             Severity::Error => Level::ERROR,
         };
-        let start = floor(text, self.span.start);
-        let end = floor(text, self.span.end).max(start);
-        let line_end = text[start..].find('\n').map_or(text.len(), |n| start + n);
-        let snippet = Snippet::source(text)
-            .path(self.origin.as_str())
-            .annotation(AnnotationKind::Primary.span(start..end.min(line_end).max(start)));
-        let message = escape(&self.message);
-        let mut groups = vec![level.primary_title(message.as_str()).element(snippet)];
-        if let Some(help) = &self.help {
+        let (message, origin) = (escape(&self.message), escape(&self.origin));
+        let help = self.help.as_deref().map(escape);
+        let title = level.primary_title(message.as_str());
+        let (number, column) = lines.place(self.span.start);
+        let at = lines.line(number);
+        let line = &lines.text[at.clone()];
+        let main = if line.len() > LONGEST_SHOWN {
+            let place = Origin::path(origin.as_str())
+                .line(number)
+                .char_column(column);
+            title.element(place)
+        } else {
+            let within = |n: usize| floor(line, n.saturating_sub(at.start));
+            let (start, end) = (within(self.span.start), within(self.span.end));
+            let snippet = Snippet::source(line)
+                .line_start(number)
+                .path(origin.as_str())
+                .annotation(AnnotationKind::Primary.span(start..end.max(start)));
+            title.element(snippet)
+        };
+        let mut groups = vec![main];
+        if let Some(help) = &help {
             groups.push(Group::with_title(
                 Level::HELP.secondary_title(help.as_str()),
             ));
@@ -80,6 +94,38 @@ impl Diagnostic {
     }
 }
 
+/// Of longer lines the place is said; nobody reads them.
+const LONGEST_SHOWN: usize = 4096;
+
+/// A text with its lines found, so that the place of each of many mistakes is cheap.
+#[derive(Debug)]
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub fn new(text: &'t str) -> Self {
+        let after = text.match_indices('\n').map(|(n, _)| n + 1);
+        let starts = std::iter::once(0).chain(after).collect();
+        Self { text, starts }
+    }
+
+    fn place(&self, at: usize) -> (usize, usize) {
+        let at = floor(self.text, at);
+        let number = self.starts.partition_point(|s| *s <= at);
+        let before = &self.text[self.starts[number - 1]..at];
+        (number, before.chars().count() + 1)
+    }
+
+    /// Without its end; the first has number 1.
+    fn line(&self, number: usize) -> Range<usize> {
+        let start = self.starts[number - 1];
+        let end = self.starts.get(number).map_or(self.text.len(), |n| n - 1);
+        start..end
+    }
+}
+
 fn floor(text: &str, mut at: usize) -> usize {
     at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -88,25 +134,80 @@ fn floor(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// Control characters as escapes, so that a policy cannot write to the reader's terminal.
+/// Control characters and those that turn the direction of text as escapes, so that a policy can't
+/// write to the reader's terminal; cut where it is longer than anybody reads.
 fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
+    const LONGEST: usize = 400;
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == LONGEST {
+            return out + "…";
+        }
+        if c.is_control() || turns(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// The nearest of `known` when it is near enough to be a slip.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // a longer text is no slip of the pen, and comparing costs the product of both lengths
+    const LONGEST: usize = 200;
+    let slips = |k: &str| k.len().max(3) / 3;
     known
         .into_iter()
+        .filter(|k| !k.is_empty() && word.len() <= LONGEST)
+        .filter(|k| k.len().abs_diff(word.len()) <= slips(k))
         .map(|k| (strsim::damerau_levenshtein(word, k), k))
-        .filter(|(d, k)| *d <= k.len().max(3) / 3)
+        .filter(|(d, k)| *d <= slips(k))
         .min()
         .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_counts_characters_and_the_line_alone_is_shown() {
+        let text = "first\nsécond 'bad' \u{1b}[31m\nthird";
+        let at = text.find("'bad'").unwrap();
+        let found = Diagnostic::error("a\u{1b}b.toml", at..at + 5, "m\u{202e}").help("h\u{7}");
+        assert_eq!(found.place(text), (2, 8));
+        let shown = found.render(text, false);
+        assert!(shown.contains("error: m\\u{202e}"), "{shown}");
+        assert!(shown.contains("a\\u{1b}b.toml:2:8"), "{shown}");
+        assert!(shown.contains("sécond") && shown.contains("^^^^^") && shown.contains("h\\u{7}"));
+        assert!(!shown.contains("first") && !shown.contains("third"));
+        assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{7}']));
+    }
+
+    #[test]
+    fn of_a_long_line_the_place_is_said() {
+        let text = "x\n".to_owned() + &"é".repeat(5000) + "bad";
+        let at = text.find("bad").unwrap();
+        let shown = Diagnostic::error("p", at..at + 3, "é".repeat(5000)).render(&text, false);
+        assert!(shown.contains("p:2:5001") && shown.len() < 2000, "{shown}");
+    }
+
+    #[test]
+    fn a_span_outside_the_text_is_moved_into_it() {
+        for text in ["", "\n", "é"] {
+            for span in [0..0, 1..1, 1..9, 7..9] {
+                let shown = Diagnostic::error("p", span, "m").render(text, false);
+                assert!(shown.contains("error: m"), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_slip_is_near() {
+        assert_eq!(nearest("raed", ["read", "write"]), Some("read"));
+        assert_eq!(nearest("a", ["", "read"]), None);
+        assert_eq!(nearest(&"a".repeat(9000), ["read"]), None);
+    }
 }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 /// Lower case, no trailing dot, letters, digits, hyphen and underscore in labels of 1 to 63
-/// bytes, 253 in all. IDN must be written in its ASCII form, so that there is one spelling.
+/// bytes, 253 in all; a label that begins with an underscore names a service record, no host. IDN
+/// must be written in its ASCII form, so that there is one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hostname(String);
 
@@ -21,7 +22,7 @@ impl Hostname {
             if label.is_empty()
                 || label.len() > 63
                 || !label.bytes().all(good)
-                || label.starts_with('-')
+                || label.starts_with(['-', '_'])
                 || label.ends_with('-')
             {
                 return Err(format!(
@@ -153,7 +154,7 @@ fn split_ports(text: &str) -> Result<(&str, (u16, u16)), String> {
 
 fn parse_peer(text: &str) -> Result<Peer, String> {
     if let Some(below) = text.strip_prefix("*.") {
-        return Ok(Peer::Below(Hostname::parse(below)?));
+        return Ok(Peer::Below(host(below)?));
     }
     let (address, bits) = text
         .split_once('/')
@@ -172,7 +173,15 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
         }
         return Ok(Peer::Network(address, bits));
     }
-    Ok(Peer::Name(Hostname::parse(text)?))
+    Ok(Peer::Name(host(text)?))
+}
+
+/// A name as a rule has it. On the wire it may end in a dot; a rule has one spelling.
+fn host(text: &str) -> Result<Hostname, String> {
+    match text.strip_suffix('.') {
+        Some(name) if !name.is_empty() => Err(format!("write `{name}` without the dot at its end")),
+        _ => Hostname::parse(text),
+    }
 }
 
 fn width(address: IpAddr) -> u8 {
@@ -219,6 +228,7 @@ mod tests {
             "a\0.b",
             "bücher.de",
             "1.2.3",
+            "_dmarc.example.com",
             &"a".repeat(64),
         ] {
             assert!(Hostname::parse(bad).is_err(), "{bad:?}");

@@ -78,10 +78,9 @@ pub(crate) fn stack(sources: &Sources) -> (Vec<Stacked>, Vec<Diagnostic>) {
         text,
     } in &sources.layers
     {
-        match PolicyText::parse(origin, text) {
-            Ok(text) => parsed.push((layer.clone(), text)),
-            Err(mistakes) => found.extend(mistakes),
-        }
+        let (text, mistakes) = PolicyText::read(origin, text);
+        found.extend(mistakes);
+        parsed.push((layer.clone(), text));
     }
     let extends = |layer: &Layer, text: &PolicyText| {
         !matches!(layer, Layer::Project { .. })

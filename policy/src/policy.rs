@@ -1,12 +1,12 @@
 //! The merged policy: every rule with its id, every setting with the rule that set it.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::glob::{Context, Glob};
 use crate::hostname::NetworkRule;
 use crate::merge::{self, Layer, Sources};
 use crate::rule::{self, Effect, Key, Shape};
 use crate::text::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// `LAYER:table.key:"text"`; never an index, so that it stays true when a list grows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -35,6 +35,8 @@ pub struct Rule {
     pub text: String,
     /// Height of its layer: the higher decides between equal patterns.
     pub rank: usize,
+    /// Its layer may only tighten.
+    pub restricted: bool,
     /// Of path rules; empty when a variable with a default was unset.
     pub globs: Vec<Glob>,
     /// Of network rules.
@@ -92,56 +94,72 @@ impl Policy {
             warnings: Vec::new(),
         };
         for (rank, layer) in stacked.iter().enumerate() {
-            policy.lay(rank, layer, &mut found);
+            found.extend(policy.remove(layer));
+            for entry in layer.text.entries.iter().filter(|e| !e.removes) {
+                if layer.restricted && !merge::counts(entry) {
+                    policy.ignore(layer, entry);
+                } else if let Some(mistake) = policy.add(entry, layer, rank) {
+                    found.push(mistake);
+                }
+            }
         }
         if found.is_empty() {
             policy.warn(&stacked);
             Ok(policy)
         } else {
+            let place = |d: &Diagnostic| {
+                let layer = sources.layers.iter().position(|s| s.origin == d.origin);
+                (layer, d.span.start)
+            };
+            found.sort_by_cached_key(place);
             Err(found)
         }
     }
 
-    /// One layer on top of those below; its mistakes go to `found`.
-    fn lay(&mut self, rank: usize, layer: &merge::Stacked, found: &mut Vec<Diagnostic>) {
-        let mut fresh: HashMap<(String, String), usize> = self
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(n, r)| ((r.key.path(), r.text.clone()), n))
-            .collect();
-        let mut gone = Vec::new();
-        let origin = &layer.text.origin;
-        for entry in &layer.text.entries {
-            if layer.restricted && !merge::counts(entry) {
-                if entry.key.effect != Effect::Neutral {
-                    self.ignored.push(id_of(&layer.layer, entry));
-                }
-            } else if entry.removes {
-                match fresh.remove(&(entry.key.path(), entry.text.clone())) {
-                    Some(n) => gone.push(n),
-                    None => found.push(removes_nothing(entry, origin)),
-                }
-            } else if let Some(mistake) =
-                self.add(entry, &layer.layer, origin, rank, layer.restricted)
-            {
-                found.push(mistake);
-            }
-        }
-        gone.sort_unstable();
-        for n in gone.into_iter().rev() {
-            self.rules.remove(n);
+    fn ignore(&mut self, layer: &merge::Stacked, entry: &Entry) {
+        if entry.key.effect != Effect::Neutral {
+            self.ignored.push(id_of(&layer.layer, entry));
         }
     }
 
-    fn add(
-        &mut self,
-        entry: &Entry,
-        layer: &Layer,
-        origin: &str,
-        rank: usize,
-        restricted: bool,
-    ) -> Option<Diagnostic> {
+    /// Takes away the rules of lower layers that a layer names with `"!text"`.
+    fn remove(&mut self, layer: &merge::Stacked) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let removals: Vec<_> = layer.text.entries.iter().filter(|e| e.removes).collect();
+        if removals.is_empty() {
+            return found;
+        }
+        let mut below: HashMap<_, Vec<usize>> = HashMap::new();
+        for (n, rule) in self.rules.iter().enumerate() {
+            let of = (rule.key.table, rule.key.name, rule.text.clone());
+            below.entry(of).or_default().push(n);
+        }
+        let mut gone = HashSet::new();
+        for entry in removals {
+            if layer.restricted && !merge::counts(entry) {
+                self.ignore(layer, entry);
+                continue;
+            }
+            let of = (entry.key.table, entry.key.name, entry.text.clone());
+            match below.remove(&of) {
+                Some(rules) => gone.extend(rules),
+                None => {
+                    // a hint looks at every rule: where it is much too much, none is needed
+                    let hinted = found.len() < HINTS;
+                    let below = if hinted { &*self.rules } else { &[] };
+                    found.push(missing(layer, entry, below));
+                }
+            }
+        }
+        let mut n = 0;
+        self.rules.retain(|_| {
+            n += 1;
+            !gone.contains(&(n - 1))
+        });
+        found
+    }
+
+    fn add(&mut self, entry: &Entry, layer: &merge::Stacked, rank: usize) -> Option<Diagnostic> {
         let Entry {
             key,
             text,
@@ -150,6 +168,11 @@ impl Policy {
             because,
             span,
         } = entry;
+        let merge::Stacked {
+            layer,
+            text: within,
+            restricted,
+        } = layer;
         let id = id_of(layer, entry);
         if matches!(
             key.shape,
@@ -158,17 +181,38 @@ impl Policy {
             return None;
         }
         if let Some(strictness) = strictness_of(key, text) {
-            self.set(key, text, id, strictness, restricted);
+            let stricter = self
+                .settings
+                .get(&key.path())
+                .and_then(|s| strictness_of(key, &s.value))
+                .is_none_or(|old| strictness > old);
+            if !*restricted || stricter {
+                self.settings.insert(
+                    key.path(),
+                    Setting {
+                        value: text.clone(),
+                        id,
+                    },
+                );
+            } else {
+                self.ignored.push(id);
+            }
             return None;
         }
         let globs = match key.shape {
             Shape::Paths | Shape::Protect => {
-                let protect = key.shape == Shape::Protect;
-                match Glob::parse(text, &self.context, layer.may_read_environment(), protect) {
+                match Glob::parse(
+                    text,
+                    &self.context,
+                    layer.may_read_environment(),
+                    key.shape == Shape::Protect,
+                ) {
                     Ok(globs) => globs,
                     Err(error) => {
                         let message = format!("{error}: `{text}`");
-                        return Some(Diagnostic::error(origin, span.clone(), message));
+                        let mut found = Diagnostic::error(&within.origin, span.clone(), message);
+                        found.help = error.help(text);
+                        return Some(found);
                     }
                 }
             }
@@ -184,6 +228,7 @@ impl Policy {
             key,
             text: text.clone(),
             rank,
+            restricted: *restricted,
             globs,
             peer,
             report: *report,
@@ -191,21 +236,6 @@ impl Policy {
         };
         self.rules.push(rule);
         None
-    }
-
-    /// A restricted layer counts only where it is stricter.
-    fn set(&mut self, key: &Key, text: &str, id: RuleId, strictness: u64, restricted: bool) {
-        let stricter = self
-            .settings
-            .get(&key.path())
-            .and_then(|s| strictness_of(key, &s.value))
-            .is_none_or(|old| strictness > old);
-        if restricted && !stricter {
-            self.ignored.push(id);
-            return;
-        }
-        let value = text.to_owned();
-        self.settings.insert(key.path(), Setting { value, id });
     }
 
     pub fn rules(&self) -> &[Rule] {
@@ -232,7 +262,10 @@ impl Policy {
             .any(|r| r.text == partial)
     }
 
-    /// Rules that a stricter one of the same text makes void.
+    /// Rules that a stricter one of the same text makes void: the only case that is certain. A
+    /// pattern that covers another is the less specific one and loses to it, and where two
+    /// different texts stand for equal patterns (`~/x`, `${home}/x`) that holds for this session's
+    /// variables alone.
     fn warn(&mut self, stacked: &[merge::Stacked]) {
         const PAIRS: &[(&str, &str)] = &[
             ("read", "deny_read"),
@@ -267,17 +300,25 @@ impl Policy {
     }
 }
 
-fn id_of(layer: &Layer, entry: &Entry) -> RuleId {
-    RuleId::new(layer.name(), &entry.key.path(), &entry.text)
+const HINTS: usize = 20;
+
+/// `"!text"` without such a rule.
+fn missing(layer: &merge::Stacked, entry: &Entry, below: &[Rule]) -> Diagnostic {
+    let path = entry.key.path();
+    let texts = below
+        .iter()
+        .filter(|r| std::ptr::eq(r.key, entry.key))
+        .map(|r| r.text.as_str());
+    let message = format!("no rule below has exactly the text `{}`", entry.text);
+    let help = match nearest(&entry.text, texts) {
+        Some(near) => format!("did you mean {:?}?", format!("!{near}")),
+        None => format!("`stockade policy show` lists the rules of {path}"),
+    };
+    Diagnostic::error(&layer.text.origin, entry.span.clone(), message).help(help)
 }
 
-fn removes_nothing(entry: &Entry, origin: &str) -> Diagnostic {
-    let message = format!("no rule below has exactly the text `{}`", entry.text);
-    let help = format!(
-        "`stockade policy show` lists the rules of {}",
-        entry.key.path()
-    );
-    Diagnostic::error(origin, entry.span.clone(), message).help(help)
+fn id_of(layer: &Layer, entry: &Entry) -> RuleId {
+    RuleId::new(layer.name(), &entry.key.path(), &entry.text)
 }
 
 /// How strict a scalar is; `None` where the key holds a list. The smaller limit is the stricter.

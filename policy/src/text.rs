@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::hostname::NetworkRule;
-use crate::rule::{self, Key, PARTIALS, Shape};
+use crate::rule::{self, Key, Later, PARTIALS, Shape};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -32,64 +32,97 @@ pub struct PolicyText {
     pub entries: Vec<Entry>,
 }
 
+/// A message, and what to do about it.
+type Wrong = (String, Option<String>);
+
 struct Parser<'o> {
     origin: &'o str,
+    later: &'o [Later],
     entries: Vec<Entry>,
     found: Vec<Diagnostic>,
 }
 
 impl PolicyText {
     pub fn parse(origin: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
-        if text.len() > MAX_BYTES {
-            let message = format!("policy of {} bytes; at most {MAX_BYTES}", text.len());
-            return Err(vec![Diagnostic::error(origin, 0..0, message)]);
+        let (text, found) = Self::read(origin, text);
+        if found.is_empty() {
+            Ok(text)
+        } else {
+            Err(found)
         }
-        let (table, errors) = DeTable::parse_recoverable(text);
+    }
+
+    /// What could be read, and every mistake: what other checks find is then reported with them.
+    pub(crate) fn read(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
+        Self::read_knowing(origin, text, rule::LATER)
+    }
+
+    fn read_knowing(origin: &str, text: &str, later: &[Later]) -> (Self, Vec<Diagnostic>) {
         let mut parser = Parser {
             origin,
+            later,
             entries: Vec::new(),
             found: Vec::new(),
         };
-        for error in &errors {
-            parser.fail(error.span().unwrap_or(0..0), error.message());
-        }
-        if errors.is_empty() {
-            parser.top(table.get_ref());
+        if text.len() > MAX_BYTES {
+            let message = format!("policy of {} bytes; at most {MAX_BYTES}", text.len());
+            parser.fail(0..0, message);
+        } else {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            for error in &errors {
+                parser.syntax(error);
+            }
+            if errors.is_empty() {
+                parser.top(table.get_ref());
+            }
         }
         if parser.entries.len() > MAX_RULES {
-            parser.fail(
-                0..0,
-                format!("{} rules; at most {MAX_RULES}", parser.entries.len()),
-            );
+            let message = format!("{} rules; at most {MAX_RULES}", parser.entries.len());
+            parser.fail(0..0, message);
         }
         let Parser {
             entries,
             found,
             origin: _,
+            later: _,
         } = parser;
-        if found.is_empty() {
-            Ok(Self {
-                origin: origin.into(),
-                entries,
-            })
-        } else {
-            Err(found)
-        }
+        let origin = origin.into();
+        (Self { origin, entries }, found)
     }
 }
 
 impl Parser<'_> {
     fn fail(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.found
-            .push(Diagnostic::error(self.origin, span, message));
+        self.wrong(span, (message.into(), None));
+    }
+
+    fn wrong(&mut self, span: Range<usize>, (message, help): Wrong) {
+        let mut found = Diagnostic::error(self.origin, span, message);
+        found.help = help;
+        self.found.push(found);
+    }
+
+    fn syntax(&mut self, error: &toml::de::Error) {
+        let help = match error.message() {
+            "duplicate key" => Some("a key stands once; put both lists into one".into()),
+            _ => None,
+        };
+        let message = format!("not TOML: {}", error.message());
+        self.wrong(error.span().unwrap_or(0..0), (message, help));
     }
 
     fn top(&mut self, table: &DeTable<'_>) {
-        if !table.iter().any(|(k, _)| k.get_ref() == "version") {
-            self.found.push(
-                Diagnostic::error(self.origin, 0..0, "no `version`")
-                    .help("write `version = 1` first"),
-            );
+        match table.iter().find(|(k, _)| k.get_ref() == "version") {
+            None => {
+                let help = Some("write `version = 1` first".into());
+                self.wrong(0..0, ("no `version`".into(), help));
+            }
+            Some((_, value)) => {
+                if let Some(wrong) = version(value) {
+                    // of another version's keys nothing can be said
+                    return self.wrong(value.span(), wrong);
+                }
+            }
         }
         let tables: BTreeSet<&str> = rule::keys()
             .map(|k| k.table)
@@ -103,7 +136,9 @@ impl Parser<'_> {
                     }
                 }
                 _ if tables.contains(&**name.get_ref()) => {
-                    self.fail(value.span(), format!("`{}` is a table", name.get_ref()));
+                    let help = format!("write `[{}]` on a line of its own", name.get_ref());
+                    let message = format!("`{}` is a table", name.get_ref());
+                    self.wrong(value.span(), (message, Some(help)));
                 }
                 _ => self.key("", name.get_ref(), name.span(), value),
             }
@@ -111,43 +146,38 @@ impl Parser<'_> {
     }
 
     fn key(&mut self, table: &str, name: &str, span: Range<usize>, value: &Spanned<'_>) {
-        let Some(key) = rule::find(table, name) else {
-            self.unknown(table, name, span);
-            return;
-        };
+        match rule::find(table, name) {
+            Some(key) => self.value(key, value),
+            None => self.wrong(span, unknown(table, name, self.later)),
+        }
+    }
+
+    fn value(&mut self, key: &'static Key, value: &Spanned<'_>) {
+        let name = key.name;
         match key.shape {
-            Shape::Version => match value.get_ref() {
-                DeValue::Integer(n) if n.as_str() == "1" => {}
-                DeValue::Integer(n) => {
-                    let message = format!(
-                        "version {} is not known to stockade {}",
-                        n.as_str(),
-                        env!("CARGO_PKG_VERSION")
-                    );
-                    self.found.push(
-                        Diagnostic::error(self.origin, value.span(), message)
-                            .help("needs a newer stockade; this one reads version 1"),
-                    );
-                }
-                _ => self.fail(value.span(), "`version` is a whole number"),
-            },
+            // looked at before anything else
+            Shape::Version => {}
             Shape::Flag => match value.get_ref() {
                 DeValue::Boolean(true) => self.entry(key, "true".into(), value.span()),
                 DeValue::Boolean(false) => {}
                 _ => self.fail(value.span(), format!("`{name}` is true or false")),
             },
             Shape::Text | Shape::Mode(_) | Shape::Bytes | Shape::Seconds => match value.get_ref() {
-                DeValue::String(text) => self.scalar(key, text, value.span()),
-                _ => self.fail(value.span(), format!("`{name}` is a text in quotes")),
-            },
-            Shape::Count => match value.get_ref() {
-                DeValue::Integer(n) if n.as_str().parse::<u32>().is_ok_and(|n| n > 0) => {
-                    self.entry(key, n.as_str().into(), value.span());
+                DeValue::String(text) => match scalar(key, text) {
+                    None => self.entry(key, (**text).into(), value.span()),
+                    Some(wrong) => self.wrong(value.span(), wrong),
+                },
+                _ => {
+                    let message = format!("`{name}` is a text in quotes");
+                    self.wrong(value.span(), (message, example(key.shape)));
                 }
-                _ => self.fail(
-                    value.span(),
-                    format!("`{name}` is a whole number from 1 to {}", u32::MAX),
-                ),
+            },
+            Shape::Count => match integer(value.get_ref()).map(u32::try_from) {
+                Some(Ok(n)) if n > 0 => self.entry(key, n.to_string(), value.span()),
+                _ => {
+                    let message = format!("`{name}` is a whole number from 1 to {}", u32::MAX);
+                    self.fail(value.span(), message);
+                }
             },
             Shape::Assignments => self.assignments(key, value),
             Shape::Names if matches!(value.get_ref(), DeValue::String(_)) => self.item(key, value),
@@ -158,77 +188,15 @@ impl Parser<'_> {
             | Shape::Ports
             | Shape::SystemCalls
             | Shape::Variables
-            | Shape::Partials => {
-                self.list(key, value);
-            }
-        }
-    }
-
-    fn unknown(&mut self, table: &str, name: &str, span: Range<usize>) {
-        let message = if table.is_empty() {
-            format!("unknown key or table `{name}`")
-        } else {
-            format!("unknown key `{name}` in [{table}]")
-        };
-        let known = rule::keys().filter(|k| k.table == table).map(|k| k.name);
-        let tables = rule::keys().filter(|_| table.is_empty()).map(|k| k.table);
-        let help = if let Some(near) = nearest(name, known.chain(tables)) {
-            format!("did you mean `{near}`?")
-        } else if let Some(other) = rule::keys().find(|k| k.name == name) {
-            format!("`{name}` belongs to [{}]", other.table)
-        } else {
-            format!(
-                "stockade {} does not know it; a newer one may",
-                env!("CARGO_PKG_VERSION")
-            )
-        };
-        self.found
-            .push(Diagnostic::error(self.origin, span, message).help(help));
-    }
-
-    fn scalar(&mut self, key: &'static Key, text: &str, span: Range<usize>) {
-        let wrong = match key.shape {
-            Shape::Mode(words) if !words.contains(&text) => {
-                let near =
-                    nearest(text, words.iter().copied()).map(|n| format!("did you mean `{n}`?"));
-                let list = words
-                    .iter()
-                    .map(|w| format!("`{w}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                Some((
-                    format!("`{text}` is no value of `{}`; it takes {list}", key.name),
-                    near,
-                ))
-            }
-            Shape::Bytes if rule::bytes(text).is_none() => Some((
-                format!("`{text}` is no size"),
-                Some("such as \"512M\" or \"4G\"".into()),
-            )),
-            Shape::Seconds if rule::seconds(text).is_none() => Some((
-                format!("`{text}` is no time"),
-                Some("such as \"90s\", \"30m\" or \"2h\"".into()),
-            )),
-            _ => None,
-        };
-        match wrong {
-            None => self.entry(key, text.into(), span),
-            Some((message, help)) => {
-                let found = Diagnostic::error(self.origin, span, message);
-                self.found.push(match help {
-                    Some(help) => found.help(help),
-                    None => found,
-                });
-            }
+            | Shape::Partials => self.list(key, value),
         }
     }
 
     fn assignments(&mut self, key: &'static Key, value: &Spanned<'_>) {
         let DeValue::Table(table) = value.get_ref() else {
-            return self.fail(
-                value.span(),
-                format!("`{}` is a table of NAME = \"value\"", key.name),
-            );
+            let message = format!("`{}` is a table", key.name);
+            let help = Some(format!("such as `{} = {{ NAME = \"value\" }}`", key.name));
+            return self.wrong(value.span(), (message, help));
         };
         for (name, value) in table {
             let good = is_variable(name.get_ref()) && !name.get_ref().contains('*');
@@ -237,7 +205,10 @@ impl Parser<'_> {
                     self.entry(key, format!("{}={text}", name.get_ref()), value.span())
                 }
                 DeValue::String(_) if good => self.fail(value.span(), "value contains a NUL byte"),
-                _ if good => self.fail(value.span(), "the value is a text in quotes"),
+                _ if good => {
+                    let message = format!("`{}` is a text in quotes", name.get_ref());
+                    self.fail(value.span(), message);
+                }
                 _ => self.fail(
                     name.span(),
                     format!("`{}` is no name of a variable", name.get_ref()),
@@ -247,35 +218,39 @@ impl Parser<'_> {
     }
 
     fn list(&mut self, key: &'static Key, value: &Spanned<'_>) {
-        match value.get_ref() {
-            DeValue::Array(items) if items.is_empty() => {
-                let found = Diagnostic::error(
-                    self.origin,
-                    value.span(),
-                    format!("`{}` is an empty list", key.name),
-                );
-                self.found
-                    .push(found.help("an empty list adds nothing; leave the key out"));
-            }
-            DeValue::Array(items) => items.iter().for_each(|item| self.item(key, item)),
-            _ => self.fail(value.span(), format!("`{}` is a list", key.name)),
-        }
+        let name = key.name;
+        let wrong = match value.get_ref() {
+            DeValue::Array(items) if items.is_empty() => (
+                format!("`{name}` is an empty list"),
+                Some("an empty list adds nothing; leave the key out".into()),
+            ),
+            DeValue::Array(items) => return items.iter().for_each(|item| self.item(key, item)),
+            DeValue::String(text) => (
+                format!("`{name}` is a list"),
+                Some(format!("write `{name} = [{:?}]`", &**text)),
+            ),
+            _ => (format!("`{name}` is a list"), example(key.shape)),
+        };
+        self.wrong(value.span(), wrong);
     }
 
     fn item(&mut self, key: &'static Key, value: &Spanned<'_>) {
+        let span = value.span();
         match value.get_ref() {
             DeValue::String(text) => {
                 let (removes, text) = text
                     .strip_prefix('!')
                     .map_or((false, &**text), |t| (true, t));
-                if let Err((message, help)) = check(key, text) {
-                    let found = Diagnostic::error(self.origin, value.span(), message);
-                    return self.found.push(match help {
-                        Some(help) => found.help(help),
-                        None => found,
-                    });
+                let wrong = match key.shape {
+                    Shape::Names if removes => Some((
+                        "a preset can't be taken away".into(),
+                        Some("`\"!…\"` takes single rules away, in the list of their key".into()),
+                    )),
+                    _ => check(key, text).err(),
+                };
+                if let Some(wrong) = wrong {
+                    return self.wrong(span, wrong);
                 }
-                let span = value.span();
                 self.entries.push(Entry {
                     key,
                     text: text.into(),
@@ -285,40 +260,47 @@ impl Parser<'_> {
                     span,
                 });
             }
-            DeValue::Table(table) if key.shape == Shape::Protect => {
-                self.protect(key, table, value.span())
+            DeValue::Table(table) if key.shape == Shape::Protect => self.protect(key, table, span),
+            _ => {
+                let message = format!("an entry of `{}` is a text in quotes", key.name);
+                self.wrong(span, (message, example(key.shape)));
             }
-            _ => self.fail(
-                value.span(),
-                format!("an entry of `{}` is a text in quotes", key.name),
-            ),
         }
     }
 
     fn protect(&mut self, key: &'static Key, table: &DeTable<'_>, span: Range<usize>) {
+        const KEYS: [&str; 3] = ["path", "mode", "because"];
         let (mut path, mut report, mut because) = (None, false, None);
         for (name, value) in table {
+            let name_text = &**name.get_ref();
+            if !KEYS.contains(&name_text) {
+                let help = meant(name_text, &KEYS)
+                    .unwrap_or_else(|| "it takes `path`, `mode`, `because`".into());
+                let message = format!("unknown key `{name_text}` in an entry of `protect`");
+                self.wrong(name.span(), (message, Some(help)));
+                continue;
+            }
             let DeValue::String(text) = value.get_ref() else {
-                self.fail(value.span(), "the value is a text in quotes");
+                self.fail(value.span(), format!("`{name_text}` is a text in quotes"));
                 continue;
             };
-            match (&**name.get_ref(), &**text) {
-                ("path", text) => path = Some(text.to_owned()),
+            match (name_text, &**text) {
+                ("path", text) => path = Some((text.to_owned(), value.span())),
                 ("mode", "deny") => report = false,
                 ("mode", "report") => report = true,
-                ("mode", other) => self.fail(
-                    value.span(),
-                    format!("`{other}` is no mode; it takes `deny`, `report`"),
-                ),
-                ("because", text) => because = Some(text.to_owned()),
-                (other, _) => self.fail(
-                    name.span(),
-                    format!("unknown key `{other}`; it takes `path`, `mode`, `because`"),
-                ),
+                ("mode", other) => self.wrong(value.span(), no_value("mode", other, MODES)),
+                (_, text) => because = Some(text.to_owned()),
             }
         }
         match path {
-            Some(text) => match check(key, &text) {
+            Some((text, span)) if text.starts_with('!') => self.wrong(
+                span,
+                (
+                    "a rule is taken away by its text alone".into(),
+                    Some(format!("write `{text:?}` in place of the table")),
+                ),
+            ),
+            Some((text, span)) => match check(key, &text) {
                 Ok(()) => self.entries.push(Entry {
                     key,
                     text,
@@ -327,9 +309,11 @@ impl Parser<'_> {
                     because,
                     span,
                 }),
-                Err((message, _)) => self.fail(span, message),
+                Err(wrong) => self.wrong(span, wrong),
             },
-            None => self.fail(span, "no `path`"),
+            // a `path` of a wrong type is one mistake, not two
+            None if table.iter().any(|(k, _)| k.get_ref() == "path") => {}
+            None => self.wrong(span, ("no `path`".into(), example(key.shape))),
         }
     }
 
@@ -345,34 +329,153 @@ impl Parser<'_> {
     }
 }
 
+/// Of `protect`.
+const MODES: &[&str] = &["deny", "report"];
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    match value {
+        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).ok(),
+        _ => None,
+    }
+}
+
+fn version(value: &Spanned<'_>) -> Option<Wrong> {
+    let own = env!("CARGO_PKG_VERSION");
+    match (value.get_ref(), integer(value.get_ref())) {
+        (_, Some(1)) => None,
+        (_, Some(n)) if n > 1 => Some((
+            format!("version {n} needs a newer stockade than {own}"),
+            Some("this one reads version 1".into()),
+        )),
+        (DeValue::Integer(_), _) => Some((
+            "there is no such version".into(),
+            Some("write `version = 1`".into()),
+        )),
+        _ => Some((
+            "`version` is a whole number".into(),
+            Some("write `version = 1`".into()),
+        )),
+    }
+}
+
+/// A key or table that this release does not have.
+fn unknown(table: &str, name: &str, later: &[Later]) -> Wrong {
+    let own = env!("CARGO_PKG_VERSION");
+    let what = if table.is_empty() {
+        format!("unknown key or table `{name}`")
+    } else {
+        format!("unknown key `{name}` in [{table}]")
+    };
+    let comes = later
+        .iter()
+        .find(|l| (l.table == table && l.name == name) || (table.is_empty() && l.table == name));
+    if let Some(comes) = comes {
+        let help = format!("this is stockade {own}: install a newer one, or leave the key out");
+        return (
+            format!("`{name}` needs stockade ≥ {}", comes.since),
+            Some(help),
+        );
+    }
+    let keys = rule::keys().filter(|k| k.table == table).map(|k| k.name);
+    let tables = rule::keys()
+        .map(|k| k.table)
+        .filter(|t| table.is_empty() && !t.is_empty());
+    let help = if let Some(near) = nearest(name, keys.chain(tables)) {
+        format!("did you mean `{near}`?")
+    } else if let Some(other) = rule::keys().find(|k| k.name == name) {
+        if other.table.is_empty() {
+            format!("`{name}` stands at the top of the file, before every table")
+        } else {
+            format!("`{name}` belongs to [{}]", other.table)
+        }
+    } else if let Some((at, near)) = elsewhere(name) {
+        format!("did you mean `{near}` in [{at}]?")
+    } else {
+        format!("stockade {own} does not know it; a newer one may")
+    };
+    (what, Some(help))
+}
+
+/// The nearest key of any table.
+fn elsewhere(name: &str) -> Option<(&'static str, &'static str)> {
+    let near = nearest(name, rule::keys().map(|k| k.name))?;
+    rule::keys()
+        .find(|k| k.name == near && !k.table.is_empty())
+        .map(|k| (k.table, k.name))
+}
+
+fn meant(word: &str, known: &[&str]) -> Option<String> {
+    nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
+}
+
+fn no_value(name: &str, text: &str, words: &[&str]) -> Wrong {
+    let list: Vec<_> = words.iter().map(|w| format!("`{w}`")).collect();
+    (
+        format!(
+            "`{text}` is no value of `{name}`; it takes {}",
+            list.join(", ")
+        ),
+        meant(text, words),
+    )
+}
+
+/// What a value of the shape looks like.
+fn example(shape: Shape) -> Option<String> {
+    let text = match shape {
+        Shape::Version | Shape::Text | Shape::Flag | Shape::Count | Shape::Mode(_) => return None,
+        Shape::Names => "such as `[\"agent\"]`",
+        Shape::Paths => "such as `[\"~/notes\", \"${workspace}/**/*.pem\"]`",
+        Shape::Protect => {
+            "such as `[\".envrc\", { path = \"Makefile\", mode = \"report\", because = \"make runs it\" }]`"
+        }
+        Shape::Network => "such as `[\"example.com:443\", \"*.example.com\", \"10.0.0.0/8\"]`",
+        Shape::Ports => "such as `[\"5432\", \"8080:80\"]`",
+        Shape::SystemCalls => "such as `[\"personality\"]`",
+        Shape::Variables => "such as `[\"LANG\", \"LC_*\"]`",
+        Shape::Assignments => "such as `{ NAME = \"value\" }`",
+        Shape::Bytes => "such as \"512M\" or \"4G\"",
+        Shape::Seconds => "such as \"90s\", \"30m\" or \"2h\"",
+        Shape::Partials => "such as `[\"absent\"]`",
+    };
+    Some(text.into())
+}
+
+fn scalar(key: &Key, text: &str) -> Option<Wrong> {
+    match key.shape {
+        Shape::Mode(words) if !words.contains(&text) => Some(no_value(key.name, text, words)),
+        Shape::Bytes if rule::bytes(text).is_none() => {
+            Some((format!("`{text}` is no size"), example(key.shape)))
+        }
+        Shape::Seconds if rule::seconds(text).is_none() => {
+            Some((format!("`{text}` is no time"), example(key.shape)))
+        }
+        _ => None,
+    }
+}
+
 /// Names of variables, `*` allowed; bytes that an environment cannot hold are refused.
 fn is_variable(text: &str) -> bool {
     !text.is_empty() && !text.contains(['=', '\0']) && !text.chars().any(char::is_whitespace)
 }
 
 /// What can be said of one item without knowing variables.
-fn check(key: &Key, text: &str) -> Result<(), (String, Option<String>)> {
-    let plain = |m: String| (m, None);
+fn check(key: &Key, text: &str) -> Result<(), Wrong> {
+    let shown = |what: &str| Err((format!("`{text}` {what}"), example(key.shape)));
     match key.shape {
-        _ if text.is_empty() => Err(plain("empty text".into())),
-        Shape::Network => NetworkRule::parse(text).map(|_| ()).map_err(plain),
-        Shape::Ports => ports(text)
+        _ if text.is_empty() => Err(("empty text".into(), example(key.shape))),
+        _ if text.contains('\0') => Err((format!("`{text}` contains a NUL byte"), None)),
+        Shape::Network => NetworkRule::parse(text)
             .map(|_| ())
-            .ok_or_else(|| plain(format!("`{text}` is not HOST[:INSIDE], each a port"))),
+            .map_err(|why| (why, example(key.shape))),
+        Shape::Ports if ports(text).is_none() => shown("is not HOST[:INSIDE], each a port"),
         Shape::SystemCalls if !rule::is_system_call_name(text) => {
-            Err(plain(format!("`{text}` is no name of a system call")))
+            shown("is no name of a system call")
         }
-        Shape::Variables if !is_variable(text) => {
-            Err(plain(format!("`{text}` is no name of a variable")))
-        }
-        Shape::Partials if !PARTIALS.contains(&text) => {
-            let near =
-                nearest(text, PARTIALS.iter().copied()).map(|n| format!("did you mean `{n}`?"));
-            Err((
-                format!("nothing is held in part under the name `{text}`"),
-                near.or_else(|| Some(format!("names: {}", PARTIALS.join(", ")))),
-            ))
-        }
+        Shape::Variables if !is_variable(text) => shown("is no name of a variable"),
+        Shape::Partials if !PARTIALS.contains(&text) => Err((
+            format!("nothing is held in part under the name `{text}`"),
+            meant(text, PARTIALS).or_else(|| Some(format!("names: {}", PARTIALS.join(", ")))),
+        )),
         _ => Ok(()),
     }
 }
@@ -382,10 +485,78 @@ pub fn ports(text: &str) -> Option<(u16, u16)> {
     let one = |t: &str| {
         t.parse::<u16>()
             .ok()
-            .filter(|n| *n > 0 && t.bytes().all(|b| b.is_ascii_digit()))
+            .filter(|_| t.starts_with(|c: char| ('1'..='9').contains(&c)))
     };
     match text.split_once(':') {
         None => one(text).map(|p| (p, p)),
         Some((host, inside)) => Some((one(host)?, one(inside)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: &[Later] = &[
+        Later {
+            table: "filesystem",
+            name: "watch",
+            since: "0.2.0",
+        },
+        Later {
+            table: "observe",
+            name: "sinks",
+            since: "0.3.0",
+        },
+        Later {
+            table: "",
+            name: "label",
+            since: "0.4.0",
+        },
+    ];
+
+    fn messages(text: &str) -> Vec<String> {
+        let (_, found) = PolicyText::read_knowing("p.toml", text, LATER);
+        found.into_iter().map(|d| d.message).collect()
+    }
+
+    #[test]
+    fn a_key_of_a_later_release_names_the_release() {
+        let found = messages(
+            "version = 1\nlabel = 'x'\n[filesystem]\nwatch = ['/a']\n[observe]\nsinks = ['a']\n",
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
+        for want in [
+            "`watch` needs stockade ≥ 0.2.0",
+            "`observe` needs stockade ≥ 0.3.0",
+            "`label` needs stockade ≥ 0.4.0",
+        ] {
+            assert!(found.iter().any(|f| f == want), "{want}: {found:?}");
+        }
+        // the same words elsewhere are as unknown as any
+        assert_eq!(
+            messages("version = 1\n[exec]\nwatch = ['/a']\n"),
+            ["unknown key `watch` in [exec]"]
+        );
+    }
+
+    #[test]
+    fn of_a_later_version_nothing_else_is_said() {
+        let found = messages("version = 2\nnever = 'heard'\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("version 2 needs a newer stockade"));
+        assert_eq!(messages("version = 0x1\n"), [""; 0]);
+        assert_eq!(messages("version = 0\n"), ["there is no such version"]);
+    }
+
+    #[test]
+    fn numbers_are_read_in_their_base() {
+        let read = |text: &str| {
+            let (text, found) = PolicyText::read("p.toml", text);
+            assert!(found.is_empty(), "{found:?}");
+            text.entries[0].text.clone()
+        };
+        assert_eq!(read("version = 1\n[limits]\nfiles = 0x10\n"), "16");
+        assert_eq!(read("version = 1\n[limits]\nfiles = 1_000\n"), "1000");
     }
 }

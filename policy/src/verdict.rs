@@ -4,6 +4,7 @@
 use crate::glob::Specificity;
 use crate::hostname::{Hostname, Protocol};
 use crate::policy::{Policy, Rule, RuleId};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -277,36 +278,24 @@ impl Policy {
         if private && address.is_some_and(|a| a.to_canonical().is_loopback()) {
             return Decision::built_in(Verdict::Allow, "network", "the session's own loopback");
         }
-        let mut best: Option<(_, usize, Verdict, &Rule)> = None;
-        for rule in self.rules().iter().filter(|r| r.key.table == "network") {
-            let verdict = match rule.key.name {
-                "allow" => Verdict::Allow,
-                "ask" => Verdict::Ask,
-                "deny" => Verdict::Deny,
-                _ => continue,
-            };
-            let Some(peer) = rule
-                .peer
-                .as_ref()
-                .filter(|p| p.matches(name, address, port, protocol))
-            else {
-                continue;
-            };
-            let candidate = (peer.specificity(), rule.rank, verdict);
-            if best
-                .as_ref()
-                .is_none_or(|(s, r, v, _)| candidate > (*s, *r, *v))
-            {
-                best = Some((candidate.0, candidate.1, candidate.2, rule));
+        let peer = |rule: &Rule| {
+            let peer = rule.peer.as_ref()?;
+            peer.matches(name, address, port, protocol)
+                .then(|| peer.specificity())
+        };
+        let own = self.rules().iter().filter(|r| !r.restricted);
+        let mut decided = best_peer(own, peer).unwrap_or_else(|| self.mode("network.default"));
+        // a layer that may only tighten has no say in what the others decided: its `ask` does not
+        // soften their `deny`, however specific
+        let restricted = self.rules().iter().filter(|r| r.restricted);
+        let ranks: BTreeSet<usize> = restricted.map(|r| r.rank).collect();
+        for rank in ranks {
+            let layer = self.rules().iter().filter(|r| r.rank == rank);
+            if let Some(tighter) = best_peer(layer, peer) {
+                decided = decided.stricter(tighter);
             }
         }
-        match best {
-            Some((_, _, verdict, rule)) => Decision {
-                verdict,
-                rule: rule.id.clone(),
-            },
-            None => self.mode("network.default"),
-        }
+        decided
     }
 
     /// A socket in a tree that the session may write is its own; others need their rule.
@@ -344,4 +333,33 @@ impl Policy {
             rule: setting.id.clone(),
         }
     }
+}
+
+/// The decision of the most specific network rule; of equals the higher layer's, then the stricter.
+fn best_peer<'p, S: Ord>(
+    rules: impl Iterator<Item = &'p Rule>,
+    specificity: impl Fn(&Rule) -> Option<S>,
+) -> Option<Decision> {
+    let mut best: Option<(S, usize, Verdict, &Rule)> = None;
+    for rule in rules.filter(|r| r.key.table == "network") {
+        let verdict = match rule.key.name {
+            "allow" => Verdict::Allow,
+            "ask" => Verdict::Ask,
+            "deny" => Verdict::Deny,
+            _ => continue,
+        };
+        let Some(specific) = specificity(rule) else {
+            continue;
+        };
+        if best
+            .as_ref()
+            .is_none_or(|(s, r, v, _)| (&specific, rule.rank, verdict) > (s, *r, *v))
+        {
+            best = Some((specific, rule.rank, verdict, rule));
+        }
+    }
+    best.map(|(_, _, verdict, rule)| Decision {
+        verdict,
+        rule: rule.id.clone(),
+    })
 }

@@ -175,8 +175,55 @@ fn every_mistake_is_reported_at_once() {
     for text in want {
         assert!(found.iter().any(|f| f.contains(text)), "{text}: {found:#?}");
     }
-    let paths = mistakes("[filesystem]\nread = ['/a/../b', 'a', '${env:UNSET}', '${wokspace}']");
-    assert_eq!(paths.len(), 4, "{paths:#?}");
+    // four of them paths, which are read when the layers are merged
+    assert_eq!(found.len(), 10, "{found:#?}");
+}
+
+#[test]
+fn a_text_taken_away_is_gone_from_every_layer_below() {
+    let p = policy(vec![
+        layer(Layer::System, "[filesystem]\nread = ['/d', '/e']"),
+        layer(Layer::User, "[filesystem]\nread = ['/d']"),
+        layer(Layer::CommandLine, "[filesystem]\nread = ['!/d']"),
+    ]);
+    assert_eq!(file(&p, FileOperation::Read, "/d").verdict, Verdict::Deny);
+    assert_eq!(file(&p, FileOperation::Read, "/e").verdict, Verdict::Allow);
+}
+
+fn connect(policy: &Policy, name: &str) -> Verdict {
+    policy.verdict(&Access::Connect {
+        name: Some(&stockade_policy::Hostname::parse(name).unwrap()),
+        address: None,
+        port: 443,
+        protocol: stockade_policy::Protocol::Tcp,
+    })
+}
+
+#[test]
+fn an_untrusted_ask_does_not_soften_a_denial() {
+    let user = "[network]\ndefault = 'allow'\ndeny = ['*.bad.example', 'worse.example']";
+    let project = "[network]\nask = ['a.bad.example', 'worse.example', 'other.example']";
+    let with = |trusted| {
+        policy(vec![
+            layer(Layer::User, user),
+            layer(Layer::Project { trusted }, project),
+        ])
+    };
+    for name in ["a.bad.example", "worse.example"] {
+        assert_eq!(connect(&with(false), name), Verdict::Deny, "{name}");
+        assert_eq!(connect(&with(true), name), Verdict::Ask, "{name}");
+    }
+    assert_eq!(connect(&with(false), "other.example"), Verdict::Ask);
+    assert_eq!(connect(&with(false), "plain.example"), Verdict::Allow);
+}
+
+#[test]
+fn a_preset_is_not_taken_away() {
+    let found = mistakes("extends = '!home'");
+    assert!(
+        found[0].contains("a preset can't be taken away"),
+        "{found:?}"
+    );
 }
 
 #[test]

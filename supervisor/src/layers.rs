@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use stockade_policy::{Context, Diagnostic, Layer, Policy, Source, Sources};
+use stockade_policy::{Context, Diagnostic, Layer, Lines, Policy, Source, Sources};
 
 pub const PROJECT_FILE: &str = ".stockade.toml";
 
@@ -84,18 +84,27 @@ fn installation(command: &str, context: &Context) -> Option<Source> {
     })
 }
 
+/// Mistakes shown in full; nobody reads more at once.
+const SHOWN: usize = 200;
+
 fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {
-    let text = |origin: &str| {
-        sources
-            .layers
-            .iter()
-            .find(|s| s.origin == origin)
-            .map_or("", |s| s.text.as_str())
-    };
-    let all: Vec<_> = mistakes
+    let texts: BTreeMap<&str, Lines<'_>> = sources
+        .layers
         .iter()
-        .map(|m| m.render(text(&m.origin), output::colour()))
+        .map(|s| (s.origin.as_str(), Lines::new(&s.text)))
         .collect();
+    let none = Lines::new("");
+    let mut all: Vec<_> = mistakes
+        .iter()
+        .take(SHOWN)
+        .map(|m| {
+            let lines = texts.get(m.origin.as_str()).unwrap_or(&none);
+            m.render_in(lines, output::colour())
+        })
+        .collect();
+    if mistakes.len() > SHOWN {
+        all.push(format!("and {} more", mistakes.len() - SHOWN));
+    }
     all.join("\n\n")
 }
 

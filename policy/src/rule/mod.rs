@@ -87,6 +87,17 @@ pub const RULES: &[&[Key]] = &[
     enforcement::KEYS,
 ];
 
+/// A key that is decided and comes in a later release: a file that uses it is told which.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Later {
+    pub table: &'static str,
+    pub name: &'static str,
+    pub since: &'static str,
+}
+
+/// Moved to [`RULES`] by the release that has it. None is decided now.
+pub const LATER: &[Later] = &[];
+
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     RULES.iter().flat_map(|table| table.iter())
 }
@@ -116,5 +127,26 @@ const fn key(
         effect,
         since: "0.1.0",
         doc,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(text: &str) -> Vec<u32> {
+        text.split('.').map(|n| n.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_key_is_either_here_or_comes_later() {
+        let own = release(env!("CARGO_PKG_VERSION"));
+        for key in keys() {
+            assert!(release(key.since) <= own, "{} is later", key.path());
+        }
+        for Later { table, name, since } in LATER {
+            assert!(release(since) > own, "{table}.{name} is here");
+            assert!(find(table, name).is_none(), "{table}.{name} is here");
+        }
     }
 }
