@@ -111,11 +111,17 @@ impl<'t> Lines<'t> {
         Self { text, starts }
     }
 
+    /// Line and column, both from 1; the column counts characters.
     fn place(&self, at: usize) -> (usize, usize) {
         let at = floor(self.text, at);
-        let number = self.starts.partition_point(|s| *s <= at);
+        let number = self.number(at);
         let before = &self.text[self.starts[number - 1]..at];
         (number, before.chars().count() + 1)
+    }
+
+    /// The line that holds the byte.
+    pub(crate) fn number(&self, at: usize) -> usize {
+        self.starts.partition_point(|s| *s <= at)
     }
 
     /// Without its end; the first has number 1.
@@ -158,6 +164,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     // a longer text is no slip of the pen, and comparing costs the product of both lengths
     const LONGEST: usize = 200;
     let slips = |k: &str| k.len().max(3) / 3;
+    let word = &*word.to_lowercase();
     known
         .into_iter()
         .filter(|k| !k.is_empty() && word.len() <= LONGEST)

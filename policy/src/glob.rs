@@ -30,6 +30,8 @@ pub enum GlobError {
     NotAbsolute,
     ParentComponent,
     Nul,
+    /// What its first variable stands for is not absolute.
+    RelativeValue,
     OtherHome(String),
     UnclosedVariable,
     UnknownVariable(String),
@@ -47,7 +49,8 @@ impl GlobError {
                 "below the workspace it is `${{workspace}}/{}`",
                 text.trim_start_matches("./")
             )),
-            Self::NotAbsolute => Some(variables()),
+            Self::NotAbsolute => Some("a variable is written `${home}` or `${env:NAME}`".into()),
+            Self::RelativeValue => Some("set it to a path that starts with /".into()),
             Self::ParentComponent => Some("write the path without `..`".into()),
             Self::OtherHome(_) => Some("`~` is the home of the user who starts the session".into()),
             Self::UnclosedVariable => Some("a variable is written `${NAME}`".into()),
@@ -83,15 +86,13 @@ impl std::fmt::Display for GlobError {
             ),
             Self::ParentComponent => write!(f, "path contains a `..` component"),
             Self::Nul => write!(f, "path contains a NUL byte"),
+            Self::RelativeValue => write!(f, "what the variable stands for is no absolute path"),
             Self::OtherHome(user) => write!(f, "the home of another user, ~{user}, is not known"),
             Self::UnclosedVariable => write!(f, "`${{` without `}}`"),
             Self::UnknownVariable(name) => write!(f, "unknown variable ${{{name}}}"),
             Self::UnsetVariable(name) => write!(f, "environment variable {name} is not set"),
             Self::VariableNotHere(name) => {
-                write!(
-                    f,
-                    "${{env:{name}}} is allowed in user and system layers only"
-                )
+                write!(f, "${{env:{name}}} is not read for a project's file")
             }
             Self::DoubleStarInside => write!(f, "`**` must be a whole component"),
         }
@@ -166,7 +167,12 @@ impl Glob {
         }
         expanded
             .iter()
-            .map(|e| Self::absolute(&format!("{e}{rest}")))
+            .map(|e| match Self::absolute(&format!("{e}{rest}")) {
+                Err(GlobError::NotAbsolute) if text.starts_with("${") => {
+                    Err(GlobError::RelativeValue)
+                }
+                other => other,
+            })
             .collect()
     }
 
@@ -283,6 +289,9 @@ fn variable(name: &str, context: &Context, env: bool) -> Result<Vec<String>, Glo
                 return Err(GlobError::UnknownVariable(name.into()));
             };
             let (key, optional) = key.strip_suffix(":-").map_or((key, false), |k| (k, true));
+            if key.is_empty() {
+                return Err(GlobError::UnknownVariable(name.into()));
+            }
             if !env {
                 return Err(GlobError::VariableNotHere(key.into()));
             }

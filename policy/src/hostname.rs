@@ -11,22 +11,29 @@ pub struct Hostname(String);
 impl Hostname {
     pub fn parse(text: &str) -> Result<Self, String> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        if name.is_empty() || name.len() > 253 {
-            return Err("a host name has 1 to 253 bytes".into());
+        if name.is_empty() {
+            return Err("no host is named".into());
+        }
+        if name.len() > 253 {
+            return Err(format!(
+                "a host name has at most 253 bytes, not {}",
+                name.len()
+            ));
         }
         if !name.is_ascii() {
             return Err("write the name in its ASCII form (xn--…)".into());
         }
         for label in name.split('.') {
+            if label.is_empty() {
+                return Err("a host name has no empty part between dots".into());
+            }
+            if label.len() > 63 {
+                return Err("a part of a host name has at most 63 bytes".into());
+            }
             let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-            if label.is_empty()
-                || label.len() > 63
-                || !label.bytes().all(good)
-                || label.starts_with(['-', '_'])
-                || label.ends_with('-')
-            {
+            if !label.bytes().all(good) || label.starts_with(['-', '_']) || label.ends_with('-') {
                 return Err(format!(
-                    "`{}` is no label of a host name",
+                    "`{}` is no part of a host name",
                     label.escape_default()
                 ));
             }
@@ -79,6 +86,9 @@ impl NetworkRule {
             None => (None, text),
             Some(("tcp", rest)) => (Some(Protocol::Tcp), rest),
             Some(("udp", rest)) => (Some(Protocol::Udp), rest),
+            Some(("https", rest)) if !rest.contains(['/', ':']) => {
+                return Err(format!("write `{rest}:443` for https"));
+            }
             Some((other, _)) => return Err(format!("`{other}://` is neither tcp:// nor udp://")),
         };
         let (peer, ports) = split_ports(rest)?;
@@ -122,6 +132,9 @@ impl NetworkRule {
 fn split_ports(text: &str) -> Result<(&str, (u16, u16)), String> {
     let (peer, port) = if let Some(rest) = text.strip_prefix('[') {
         let (inside, after) = rest.split_once(']').ok_or("`[` without `]`")?;
+        if !inside.contains(':') {
+            return Err(format!("`[{inside}]`: brackets hold an IPv6 address"));
+        }
         (
             inside,
             if after.is_empty() {
@@ -165,13 +178,19 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
             Some(b) => b
                 .parse()
                 .ok()
-                .filter(|n| *n <= width(address))
+                .filter(|n: &u8| *n <= width(address) && n.to_string() == b)
                 .ok_or(format!("`/{b}` is no prefix length"))?,
         };
         if masked(address, bits) != number(address) {
             return Err(format!("{text} has bits set beyond its prefix"));
         }
         return Ok(Peer::Network(address, bits));
+    }
+    if bits.is_some() {
+        return Err("a rule names a host or `ADDRESS/BITS`, no path on a host".into());
+    }
+    if text.matches(':').count() > 1 {
+        return Err(format!("`{text}` is no IPv6 address"));
     }
     Ok(Peer::Name(host(text)?))
 }
@@ -262,6 +281,10 @@ mod tests {
             "0x7f.1",
             "[::1",
             "a:+80",
+            "10.0.0.0/+8",
+            "10.0.0.0/08",
+            "[10.0.0.1]:80",
+            "[a.example]:80",
         ] {
             assert!(NetworkRule::parse(bad).is_err(), "{bad}");
         }

@@ -304,15 +304,23 @@ const HINTS: usize = 20;
 
 /// `"!text"` without such a rule.
 fn missing(layer: &merge::Stacked, entry: &Entry, below: &[Rule]) -> Diagnostic {
-    let path = entry.key.path();
+    let same = |key: &Key| std::ptr::eq(key, entry.key);
     let texts = below
         .iter()
-        .filter(|r| std::ptr::eq(r.key, entry.key))
+        .filter(|r| same(r.key))
         .map(|r| r.text.as_str());
+    let here = |e: &Entry| same(e.key) && !e.removes && e.text == entry.text;
+    let elsewhere = |r: &&Rule| r.key.table == entry.key.table && r.text == entry.text;
     let message = format!("no rule below has exactly the text `{}`", entry.text);
-    let help = match nearest(&entry.text, texts) {
-        Some(near) => format!("did you mean {:?}?", format!("!{near}")),
-        None => format!("`stockade policy show` lists the rules of {path}"),
+    let help = if !below.is_empty() && layer.text.entries.iter().any(here) {
+        "it stands in this file, which is not below itself: leave both out".to_owned()
+    } else if let Some(near) = nearest(&entry.text, texts) {
+        format!("did you mean {:?}?", format!("!{near}"))
+    } else if let Some(other) = below.iter().find(elsewhere) {
+        format!("it is a rule of `{}`", other.key.name)
+    } else {
+        let path = entry.key.path();
+        format!("`stockade policy show` lists the rules of {path}")
     };
     Diagnostic::error(&layer.text.origin, entry.span.clone(), message).help(help)
 }

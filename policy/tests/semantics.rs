@@ -1,22 +1,13 @@
 //! Layers, order and the reference semantics, each in both directions.
 
-use proptest::prelude::*;
-use std::path::{Path, PathBuf};
-use stockade_policy::{
-    Access, Context, Decision, FileOperation, Layer, PRESETS, Policy, Source, Sources, Verdict,
-};
+mod common;
 
-fn context() -> Context {
-    Context {
-        workspaces: vec![PathBuf::from("/home/u/w")],
-        home: "/home/u".into(),
-        tmp: "/tmp".into(),
-        config: "/home/u/.config".into(),
-        cache: "/home/u/.cache".into(),
-        runtime: "/run/user/1000".into(),
-        environment: [("SET".to_owned(), "/set".to_owned())].into(),
-    }
-}
+use common::context;
+use proptest::prelude::*;
+use std::path::Path;
+use stockade_policy::{
+    Access, Decision, FileOperation, Layer, PRESETS, Policy, Source, Sources, Verdict,
+};
 
 fn layer(layer: Layer, text: &str) -> Source {
     Source {

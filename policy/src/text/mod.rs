@@ -1,11 +1,15 @@
 //! One layer as written: TOML to entries with places. Every mistake is collected.
 
-use crate::diagnostic::{Diagnostic, nearest};
-use crate::hostname::NetworkRule;
-use crate::rule::{self, Key, Later, PARTIALS, Shape};
+mod value;
+
+use crate::diagnostic::{Diagnostic, Lines};
+use crate::rule::{self, Key, Later, Shape};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
+use value::{
+    MODES, check, example, integer, is_variable, meant, no_value, scalar, takes, unknown, version,
+};
 
 type Spanned<'t> = toml::Spanned<DeValue<'t>>;
 
@@ -69,9 +73,7 @@ impl PolicyText {
             parser.fail(0..0, message);
         } else {
             let (table, errors) = DeTable::parse_recoverable(text);
-            for error in &errors {
-                parser.syntax(error);
-            }
+            parser.syntax(text, &errors);
             if errors.is_empty() {
                 parser.top(table.get_ref());
             }
@@ -102,13 +104,35 @@ impl Parser<'_> {
         self.found.push(found);
     }
 
-    fn syntax(&mut self, error: &toml::de::Error) {
-        let help = match error.message() {
-            "duplicate key" => Some("a key stands once; put both lists into one".into()),
-            _ => None,
-        };
-        let message = format!("not TOML: {}", error.message());
-        self.wrong(error.span().unwrap_or(0..0), (message, help));
+    /// One a line, and none that only follows from a list that was never closed.
+    fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
+        let unclosed = errors.len() > 1
+            && errors
+                .iter()
+                .any(|e| e.message().contains("unclosed array"));
+        let mut errors: Vec<_> = errors
+            .iter()
+            .map(|e| (e.span().unwrap_or(0..0), e))
+            .collect();
+        errors.sort_by_key(|(span, _)| span.start);
+        let (lines, mut last) = (Lines::new(text), None);
+        for (span, error) in errors {
+            let line = lines.number(span.start);
+            if last == Some(line) || (unclosed && last.is_some()) {
+                continue;
+            }
+            last = Some(line);
+            let help = match error.message() {
+                "duplicate key" => Some("a key or table stands once; put both into one"),
+                _ if unclosed => Some("a list above is not closed: its `]` is missing"),
+                _ if text.trim_start().starts_with('{') => Some(
+                    "a policy is TOML, not JSON: `version = 1`, then `[filesystem]` and its keys",
+                ),
+                _ => None,
+            };
+            let message = format!("not TOML: {}", error.message());
+            self.wrong(span, (message, help.map(str::to_owned)));
+        }
     }
 
     fn top(&mut self, table: &DeTable<'_>) {
@@ -167,16 +191,28 @@ impl Parser<'_> {
                     None => self.entry(key, (**text).into(), value.span()),
                     Some(wrong) => self.wrong(value.span(), wrong),
                 },
-                _ => {
+                other => {
+                    let help = match (key.shape, other) {
+                        (Shape::Mode(words), _) => Some(takes(words)),
+                        (Shape::Bytes | Shape::Seconds, DeValue::Integer(n)) if n.radix() == 10 => {
+                            Some(format!("write `{name} = \"{}\"`", n.as_str()))
+                        }
+                        _ => example(key.shape),
+                    };
                     let message = format!("`{name}` is a text in quotes");
-                    self.wrong(value.span(), (message, example(key.shape)));
+                    self.wrong(value.span(), (message, help));
                 }
             },
             Shape::Count => match integer(value.get_ref()).map(u32::try_from) {
                 Some(Ok(n)) if n > 0 => self.entry(key, n.to_string(), value.span()),
                 _ => {
                     let message = format!("`{name}` is a whole number from 1 to {}", u32::MAX);
-                    self.fail(value.span(), message);
+                    let quoted = match value.get_ref() {
+                        DeValue::String(text) => text.parse::<u32>().ok(),
+                        _ => None,
+                    };
+                    let help = quoted.map(|n| format!("write `{name} = {n}`"));
+                    self.wrong(value.span(), (message, help));
                 }
             },
             Shape::Assignments => self.assignments(key, value),
@@ -326,170 +362,6 @@ impl Parser<'_> {
             because: None,
             span,
         });
-    }
-}
-
-/// Of `protect`.
-const MODES: &[&str] = &["deny", "report"];
-
-fn integer(value: &DeValue<'_>) -> Option<i64> {
-    match value {
-        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).ok(),
-        _ => None,
-    }
-}
-
-fn version(value: &Spanned<'_>) -> Option<Wrong> {
-    let own = env!("CARGO_PKG_VERSION");
-    match (value.get_ref(), integer(value.get_ref())) {
-        (_, Some(1)) => None,
-        (_, Some(n)) if n > 1 => Some((
-            format!("version {n} needs a newer stockade than {own}"),
-            Some("this one reads version 1".into()),
-        )),
-        (DeValue::Integer(_), _) => Some((
-            "there is no such version".into(),
-            Some("write `version = 1`".into()),
-        )),
-        _ => Some((
-            "`version` is a whole number".into(),
-            Some("write `version = 1`".into()),
-        )),
-    }
-}
-
-/// A key or table that this release does not have.
-fn unknown(table: &str, name: &str, later: &[Later]) -> Wrong {
-    let own = env!("CARGO_PKG_VERSION");
-    let what = if table.is_empty() {
-        format!("unknown key or table `{name}`")
-    } else {
-        format!("unknown key `{name}` in [{table}]")
-    };
-    let comes = later
-        .iter()
-        .find(|l| (l.table == table && l.name == name) || (table.is_empty() && l.table == name));
-    if let Some(comes) = comes {
-        let help = format!("this is stockade {own}: install a newer one, or leave the key out");
-        return (
-            format!("`{name}` needs stockade ≥ {}", comes.since),
-            Some(help),
-        );
-    }
-    let keys = rule::keys().filter(|k| k.table == table).map(|k| k.name);
-    let tables = rule::keys()
-        .map(|k| k.table)
-        .filter(|t| table.is_empty() && !t.is_empty());
-    let help = if let Some(near) = nearest(name, keys.chain(tables)) {
-        format!("did you mean `{near}`?")
-    } else if let Some(other) = rule::keys().find(|k| k.name == name) {
-        if other.table.is_empty() {
-            format!("`{name}` stands at the top of the file, before every table")
-        } else {
-            format!("`{name}` belongs to [{}]", other.table)
-        }
-    } else if let Some((at, near)) = elsewhere(name) {
-        format!("did you mean `{near}` in [{at}]?")
-    } else {
-        format!("stockade {own} does not know it; a newer one may")
-    };
-    (what, Some(help))
-}
-
-/// The nearest key of any table.
-fn elsewhere(name: &str) -> Option<(&'static str, &'static str)> {
-    let near = nearest(name, rule::keys().map(|k| k.name))?;
-    rule::keys()
-        .find(|k| k.name == near && !k.table.is_empty())
-        .map(|k| (k.table, k.name))
-}
-
-fn meant(word: &str, known: &[&str]) -> Option<String> {
-    nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
-}
-
-fn no_value(name: &str, text: &str, words: &[&str]) -> Wrong {
-    let list: Vec<_> = words.iter().map(|w| format!("`{w}`")).collect();
-    (
-        format!(
-            "`{text}` is no value of `{name}`; it takes {}",
-            list.join(", ")
-        ),
-        meant(text, words),
-    )
-}
-
-/// What a value of the shape looks like.
-fn example(shape: Shape) -> Option<String> {
-    let text = match shape {
-        Shape::Version | Shape::Text | Shape::Flag | Shape::Count | Shape::Mode(_) => return None,
-        Shape::Names => "such as `[\"agent\"]`",
-        Shape::Paths => "such as `[\"~/notes\", \"${workspace}/**/*.pem\"]`",
-        Shape::Protect => {
-            "such as `[\".envrc\", { path = \"Makefile\", mode = \"report\", because = \"make runs it\" }]`"
-        }
-        Shape::Network => "such as `[\"example.com:443\", \"*.example.com\", \"10.0.0.0/8\"]`",
-        Shape::Ports => "such as `[\"5432\", \"8080:80\"]`",
-        Shape::SystemCalls => "such as `[\"personality\"]`",
-        Shape::Variables => "such as `[\"LANG\", \"LC_*\"]`",
-        Shape::Assignments => "such as `{ NAME = \"value\" }`",
-        Shape::Bytes => "such as \"512M\" or \"4G\"",
-        Shape::Seconds => "such as \"90s\", \"30m\" or \"2h\"",
-        Shape::Partials => "such as `[\"absent\"]`",
-    };
-    Some(text.into())
-}
-
-fn scalar(key: &Key, text: &str) -> Option<Wrong> {
-    match key.shape {
-        Shape::Mode(words) if !words.contains(&text) => Some(no_value(key.name, text, words)),
-        Shape::Bytes if rule::bytes(text).is_none() => {
-            Some((format!("`{text}` is no size"), example(key.shape)))
-        }
-        Shape::Seconds if rule::seconds(text).is_none() => {
-            Some((format!("`{text}` is no time"), example(key.shape)))
-        }
-        _ => None,
-    }
-}
-
-/// Names of variables, `*` allowed; bytes that an environment cannot hold are refused.
-fn is_variable(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['=', '\0']) && !text.chars().any(char::is_whitespace)
-}
-
-/// What can be said of one item without knowing variables.
-fn check(key: &Key, text: &str) -> Result<(), Wrong> {
-    let shown = |what: &str| Err((format!("`{text}` {what}"), example(key.shape)));
-    match key.shape {
-        _ if text.is_empty() => Err(("empty text".into(), example(key.shape))),
-        _ if text.contains('\0') => Err((format!("`{text}` contains a NUL byte"), None)),
-        Shape::Network => NetworkRule::parse(text)
-            .map(|_| ())
-            .map_err(|why| (why, example(key.shape))),
-        Shape::Ports if ports(text).is_none() => shown("is not HOST[:INSIDE], each a port"),
-        Shape::SystemCalls if !rule::is_system_call_name(text) => {
-            shown("is no name of a system call")
-        }
-        Shape::Variables if !is_variable(text) => shown("is no name of a variable"),
-        Shape::Partials if !PARTIALS.contains(&text) => Err((
-            format!("nothing is held in part under the name `{text}`"),
-            meant(text, PARTIALS).or_else(|| Some(format!("names: {}", PARTIALS.join(", ")))),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// `HOST[:INSIDE]`.
-pub fn ports(text: &str) -> Option<(u16, u16)> {
-    let one = |t: &str| {
-        t.parse::<u16>()
-            .ok()
-            .filter(|_| t.starts_with(|c: char| ('1'..='9').contains(&c)))
-    };
-    match text.split_once(':') {
-        None => one(text).map(|p| (p, p)),
-        Some((host, inside)) => Some((one(host)?, one(inside)?)),
     }
 }
 
