@@ -9,7 +9,7 @@ use nix::sys::socket::{
     socket,
 };
 use nix::sys::stat::Mode;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, UnlinkatFlags};
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
 
@@ -32,28 +32,57 @@ fn attempt(words: &[&str]) -> Tried {
         ["truncate-open", path] => opened(path, OFlag::O_RDONLY | OFlag::O_TRUNC),
         ["truncate", path] => nix::unistd::truncate(path, 0),
         ["create", path] => opened(path, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL),
+        ["tmpfile", path] => opened(path, OFlag::O_WRONLY | OFlag::O_TMPFILE),
         ["mkdir", path] => nix::unistd::mkdir(path, Mode::from_bits_truncate(0o700)),
         ["mkfifo", path] => nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600)),
         ["symlink", path] => nix::unistd::symlinkat("/etc/passwd", AT_FDCWD, path),
         ["remove", path] => nix::unistd::unlink(path),
+        ["rmdir", path] => nix::unistd::unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir),
+        ["exchange", from, to] => exchange(from, to),
         ["rename", from, to] => nix::fcntl::renameat(AT_FDCWD, from, AT_FDCWD, to),
         ["link", from, to] => nix::unistd::linkat(AT_FDCWD, from, AT_FDCWD, to, AtFlags::empty()),
         ["chmod", path, mode] => chmod(path, mode),
+        ["chown", path] => nix::unistd::chown(path, Some(nix::unistd::geteuid()), None),
         ["times", path] => utimes(path),
         ["xattr", path] => setxattr(path),
-        ["exec", path] => exec(path),
+        ["exec", path] => exec(path, &[]),
+        ["loader", path] => exec(LOADER, &[path]),
         ["signal", pid] => signal(pid),
         ["ptrace", pid] => nix::sys::ptrace::seize(
             Pid::from_raw(number(pid)),
             nix::sys::ptrace::Options::empty(),
         ),
         ["environ", pid] => opened(&format!("/proc/{pid}/environ"), OFlag::O_RDONLY),
-        ["connect", port] => tcp(port),
-        ["datagram", port] => datagram(port),
+        ["connect", port] => tcp([127, 0, 0, 1], port),
+        // an address of a documentation network, which no host has (RFC 5737)
+        ["connect-elsewhere", port] => tcp([192, 0, 2, 1], port),
+        ["datagram-elsewhere", port] => datagram([192, 0, 2, 1], port, MsgFlags::empty()),
+        ["fastopen", port] => datagram(
+            [127, 0, 0, 1],
+            port,
+            MsgFlags::from_bits_retain(libc::MSG_FASTOPEN),
+        ),
+        ["bind", port] => inet(SockType::Stream).and_then(|fd| {
+            bind(
+                fd.as_raw_fd(),
+                &SockaddrIn::new(127, 0, 0, 1, port_of(port)),
+            )
+        }),
+        ["family", family, kind, protocol] => {
+            family_of(number(family), number(kind), number(protocol))
+        }
+        ["pair"] => nix::sys::socket::socketpair(
+            AddressFamily::Unix,
+            SockType::Stream,
+            None,
+            SockFlag::empty(),
+        )
+        .map(drop),
         ["unix", path] => unix(UnixAddr::new(path)?),
         ["abstract", name] => unix(UnixAddr::new_abstract(name.as_bytes())?),
         ["listen", path] => listen(path),
         ["user-namespace"] => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER),
+        ["call32"] => in_a_child(call_of_32_bits),
         ["call", call] => system_call(number(call)),
         ["tiocsti", high] => tiocsti(high == "high"),
         _ => Err(Errno::EINVAL),
@@ -108,8 +137,16 @@ fn setxattr(path: &str) -> Tried {
     Errno::result(result).map(drop)
 }
 
-fn exec(path: &str) -> Tried {
-    let out = std::process::Command::new(path).output().map_err(of_io)?;
+#[cfg(target_arch = "x86_64")]
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+#[cfg(target_arch = "aarch64")]
+const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
+
+fn exec(path: &str, arguments: &[&str]) -> Tried {
+    let out = std::process::Command::new(path)
+        .args(arguments)
+        .output()
+        .map_err(of_io)?;
     if out.status.success() {
         Ok(())
     } else {
@@ -117,24 +154,69 @@ fn exec(path: &str) -> Tried {
     }
 }
 
+fn exchange(from: &str, to: &str) -> Tried {
+    let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+    nix::fcntl::renameat2(AT_FDCWD, from, AT_FDCWD, to, flags)
+}
+
+/// Prints what becomes of a child that makes the call: it may be killed for it.
+fn in_a_child(call: fn()) -> Tried {
+    // SAFETY: this process has one thread.
+    match unsafe { nix::unistd::fork()? } {
+        nix::unistd::ForkResult::Child => {
+            call();
+            std::process::exit(0)
+        }
+        nix::unistd::ForkResult::Parent { child } => match nix::sys::wait::waitpid(child, None)? {
+            nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
+            status => {
+                println!("{status:?}");
+                std::process::exit(0)
+            }
+        },
+    }
+}
+
+/// getpid(2) of the 32-bit table.
+#[cfg(target_arch = "x86_64")]
+fn call_of_32_bits() {
+    // SAFETY: the call has no arguments and changes no register but the result's.
+    unsafe { std::arch::asm!("int 0x80", inout("eax") 20 => _) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn call_of_32_bits() {}
+
 fn signal(pid: &str) -> Tried {
     nix::sys::signal::kill(Pid::from_raw(number(pid)), nix::sys::signal::Signal::SIGURG)
 }
 
-fn tcp(port: &str) -> Tried {
-    let family = AddressFamily::Inet;
-    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let port = u16::try_from(number(port)).unwrap_or(0);
-    connect(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port))
+fn inet(kind: SockType) -> nix::Result<std::os::fd::OwnedFd> {
+    socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)
 }
 
-fn datagram(port: &str) -> Tried {
-    let family = AddressFamily::Inet;
-    let fd = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    let port = u16::try_from(number(port)).unwrap_or(0);
-    // an address of a documentation network: no host has it (RFC 5737)
-    let to = SockaddrIn::new(192, 0, 2, 1, port);
-    sendto(fd.as_raw_fd(), b"x", &to, MsgFlags::empty()).map(drop)
+fn port_of(text: &str) -> u16 {
+    u16::try_from(number(text)).unwrap_or(0)
+}
+
+fn tcp([a, b, c, d]: [u8; 4], port: &str) -> Tried {
+    let to = SockaddrIn::new(a, b, c, d, port_of(port));
+    connect(inet(SockType::Stream)?.as_raw_fd(), &to)
+}
+
+fn datagram([a, b, c, d]: [u8; 4], port: &str, flags: MsgFlags) -> Tried {
+    let kind = if flags.is_empty() {
+        SockType::Datagram
+    } else {
+        SockType::Stream
+    };
+    let to = SockaddrIn::new(a, b, c, d, port_of(port));
+    sendto(inet(kind)?.as_raw_fd(), b"x", &to, flags).map(drop)
+}
+
+fn family_of(family: i32, kind: i32, protocol: i32) -> Tried {
+    // SAFETY: no pointers; the descriptor ends with the process.
+    Errno::result(unsafe { libc::socket(family, kind, protocol) }).map(drop)
 }
 
 fn unix_socket() -> nix::Result<std::os::fd::OwnedFd> {

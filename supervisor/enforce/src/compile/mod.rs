@@ -191,6 +191,7 @@ fn rules<'a>(request: &'a Request<'_>, denied: &'a [String]) -> seccomp::Rules<'
         ptrace: request.allows("process.ptrace"),
         inet: !landlock || request.host_network(),
         unix: !landlock || unix || request.facts.landlock_abi >= 9,
+        netlink: !landlock && !request.host_network(),
         own_group: request.terminal != Terminal::Shared,
         denied,
     }

@@ -51,6 +51,8 @@ pub struct Rules<'a> {
     pub inet: bool,
     /// Sockets of AF_UNIX that have names; pairs are always allowed.
     pub unix: bool,
+    /// Every netlink protocol, not only the one of routes and addresses.
+    pub netlink: bool,
     /// Whether the agent's process group is the session's alone.
     pub own_group: bool,
     pub denied: &'a [String],
@@ -222,7 +224,7 @@ fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) 
         (AF_UNIX, rules.unix),
         (AF_INET, rules.inet),
         (AF_INET6, rules.inet),
-        (AF_NETLINK, true),
+        (AF_NETLINK, rules.netlink),
     ];
     // the families there are, one by one; numbers above stay at ENOSYS
     for family in 0..64_u64 {
@@ -231,6 +233,22 @@ fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) 
         } else {
             ScmpAction::Errno(libc::EPERM)
         };
+        if family == AF_NETLINK && !rules.netlink {
+            // the protocol: 0 is NETLINK_ROUTE
+            filter.add_rule_conditional(
+                ScmpAction::Allow,
+                call,
+                &[masked(0, INT, family), masked(2, INT, 0)],
+            )?;
+            for bit in (0..32).map(|n| 1 << n) {
+                filter.add_rule_conditional(
+                    action,
+                    call,
+                    &[masked(0, INT, family), masked(2, bit, bit)],
+                )?;
+            }
+            continue;
+        }
         filter.add_rule_conditional(action, call, &[masked(0, INT, family)])?;
     }
     Ok(())
