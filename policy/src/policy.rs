@@ -37,6 +37,8 @@ pub struct Rule {
     pub rank: usize,
     /// Its layer may only tighten.
     pub restricted: bool,
+    /// Of a preset or of what stockade knows of an agent: nobody asked for it by name.
+    pub supplied: bool,
     /// Of path rules; empty when a variable with a default was unset.
     pub globs: Vec<Glob>,
     /// Of network rules.
@@ -229,6 +231,7 @@ impl Policy {
             text: text.clone(),
             rank,
             restricted: *restricted,
+            supplied: matches!(layer, Layer::Preset(_) | Layer::Found(_)),
             globs,
             peer,
             report: *report,

@@ -2,7 +2,7 @@
 //! arm, so that a new requirement breaks the build of every backend until each has answered.
 
 use crate::glob::Glob;
-use crate::policy::{Policy, RuleId};
+use crate::policy::{Policy, Rule, RuleId};
 use crate::rule;
 
 /// A pattern with the rule it came from.
@@ -242,12 +242,30 @@ impl Policy {
         })
     }
 
+    fn destinations(&self) -> impl Iterator<Item = &Rule> {
+        let of_network = |r: &&Rule| r.key.table == "network" && r.key.name != "unix";
+        self.rules().iter().filter(of_network)
+    }
+
+    /// The host's network, nothing in between.
+    fn unfiltered(&self) -> bool {
+        let is = |key, value| self.setting(key).is_some_and(|s| s.value == value);
+        is("network.namespace", "host") && is("network.default", "allow")
+    }
+
+    /// What presets and agents would reach: listed, and no reason to stop, while no backend can
+    /// open destinations.
+    pub fn supplied_destinations(&self) -> Vec<&Rule> {
+        let supplied = |r: &&Rule| r.supplied && !self.unfiltered() && r.key.name == "allow";
+        self.destinations().filter(supplied).collect()
+    }
+
     fn network(&self) -> Vec<Requirement> {
         let mut out = Vec::new();
+        let asked = |r: &&Rule| !(r.supplied || self.unfiltered() && r.key.name == "allow");
         let rules: Vec<_> = self
-            .rules()
-            .iter()
-            .filter(|r| r.key.table == "network" && r.key.name != "unix")
+            .destinations()
+            .filter(asked)
             .map(|r| r.id.clone())
             .collect();
         let default = self.setting("network.default");

@@ -36,6 +36,9 @@ pub fn plan(plan: &Plan, json: bool) -> Result<(), Failure> {
             &format!("{} ({}): {}", unmet.rule, unmet.requirement, unmet.why),
         )?;
     }
+    for destination in &plan.not_reachable {
+        row("not yet", &format!("{destination} can't be reached"))?;
+    }
     row("dropped", &plan.dropped.join(" "))?;
     if !plan.groups.is_empty() {
         let groups: Vec<String> = plan.groups.iter().map(ToString::to_string).collect();

@@ -163,6 +163,8 @@ pub struct Plan {
     pub held: Vec<Held>,
     pub partial: Vec<Partial>,
     pub unmet: Vec<Unmet>,
+    /// Destinations of presets and agents that no backend can open yet.
+    pub not_reachable: Vec<String>,
     /// Supplementary groups that can't be given up; their files stay open to the agent.
     pub groups: Vec<u32>,
 }

@@ -325,3 +325,39 @@ fn a_plan_comes_back_from_its_text() {
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), made);
     }
 }
+
+#[test]
+fn a_destination_that_somebody_asks_for_stops_and_one_of_an_agent_is_listed() {
+    let text = "[network]\nallow = ['api.example.org:443']";
+    let asked = plan(&policy("agent", text), &facts(), Level::Namespaces);
+    assert_eq!(
+        (asked.unmet.len(), asked.unmet[0].requirement.as_str()),
+        (1, "network")
+    );
+    let of_agent = stockade_policy::Source {
+        layer: Layer::Found("agent-x".into()),
+        origin: "agent".into(),
+        text: format!("version = 1\n{text}"),
+    };
+    let sources = |open: &str| Sources {
+        preset: Some("agent".into()),
+        layers: vec![
+            of_agent.clone(),
+            stockade_policy::Source {
+                layer: Layer::User,
+                origin: "user".into(),
+                text: format!("version = 1\n{open}"),
+            },
+        ],
+    };
+    let context = policy("agent", "").context;
+    let compiled = |open: &str| {
+        let policy = Policy::build(&sources(open), context.clone()).unwrap();
+        plan(&policy, &facts(), Level::Namespaces)
+    };
+    let listed = compiled("");
+    assert_eq!(listed.not_reachable, ["api.example.org:443"]);
+    assert!(listed.unmet.is_empty());
+    let open = compiled("[network]\nnamespace = 'host'\ndefault = 'allow'");
+    assert!(open.not_reachable.is_empty() && open.unmet.is_empty());
+}

@@ -15,9 +15,8 @@ pub struct Agent {
     pub state: String,
     pub replaced: Vec<String>,
     pub pass: Vec<String>,
-    /// Not reachable yet: for the rules of the network.
-    #[expect(dead_code, reason = "read when destinations can be reached")]
-    end_points: Vec<String>,
+    /// HOST:PORT.
+    pub end_points: Vec<String>,
     pub protect: Vec<Mark>,
     pub report: Vec<Mark>,
     pub fill: Vec<String>,

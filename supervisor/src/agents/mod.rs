@@ -118,9 +118,10 @@ impl Agent {
             layer: Layer::Found(format!("agent-{}", self.name)),
             origin: format!("agent {}", self.name),
             text: format!(
-                "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\n[environment]\npass = {}\nset = {{ {} }}\n",
+                "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\n[network]\nallow = {}\n[environment]\npass = {}\nset = {{ {} }}\n",
                 serde_json::json!(places.state.display().to_string()),
                 protect.join(", "),
+                serde_json::json!(self.end_points),
                 serde_json::json!(self.pass),
                 set.join(", ")
             ),

@@ -170,6 +170,13 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
             escaped(&asked.command.join(" "))
         ));
     }
+    let not_reachable = &started.at.plan.not_reachable;
+    if !not_reachable.is_empty() && !run.quiet {
+        complain(&format!(
+            "stockade: not reachable from a session yet: {}; network.namespace = \"host\" with network.default = \"allow\" shares the host's network, unfiltered",
+            escaped(&not_reachable.join(", "))
+        ));
+    }
     let Started {
         session,
         at,

@@ -94,6 +94,11 @@ impl Plan {
             held: Vec::new(),
             partial: Vec::new(),
             unmet: Vec::new(),
+            not_reachable: policy
+                .supplied_destinations()
+                .into_iter()
+                .map(|r| r.text.clone())
+                .collect(),
             groups: request.facts.groups.clone(),
         };
         let mut environment = request.environment.passed.clone();
