@@ -1,21 +1,20 @@
-//! `cargo xtask demo` and `cargo xtask test`: from a fresh Debian or Ubuntu machine with Rust.
+//! The project's own commands, from a fresh Debian or Ubuntu machine with Rust and a linker.
 #![forbid(unsafe_code)]
 
+mod aarch64;
+mod counts;
 mod demo;
+mod deny;
 mod packages;
 mod test;
+mod tidy;
+mod tiers;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let yes = arguments.iter().any(|a| a == "--yes");
-    let outcome = match arguments.first().map(String::as_str) {
-        Some("demo") => demo::run(yes),
-        Some("test") => test::run(yes),
-        Some(_) | None => Err("usage: cargo xtask demo|test [--yes]".into()),
-    };
-    match outcome {
+    match dispatch(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("xtask: {why}");
@@ -24,7 +23,41 @@ fn main() -> ExitCode {
     }
 }
 
+const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
+    demo                    a real job under the preset `agent`
+    test [--tier NAME]...   the tiers of tests/tiers.toml; all where none is named
+    tidy                    layout rules
+    deny                    licences, sources and advisories of the crates
+    aarch64                 the workspace type-checked for aarch64
+--yes installs what is missing without asking";
+
+fn dispatch(arguments: &[String]) -> Result<(), String> {
+    let (command, rest) = arguments.split_first().ok_or(USAGE)?;
+    let mut yes = false;
+    let mut tiers = Vec::new();
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        match (command.as_str(), word.as_str()) {
+            (_, "--yes") => yes = true,
+            ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
+            _ => return Err(format!("{word}: not an option of {command}\n{USAGE}")),
+        }
+    }
+    let counted = match command.as_str() {
+        "demo" => return demo::run(yes),
+        "test" => return test::run(&tiers, yes),
+        "tidy" => tidy::run()?,
+        "deny" => deny::run()?,
+        "aarch64" => aarch64::run(yes)?,
+        _ => return Err(USAGE.into()),
+    };
+    println!("{counted}");
+    counted.verdict()
+}
+
 /// The top of the checkout.
 fn top() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    // no `..` in it: cargo compares such paths as they are written
+    own.parent().unwrap_or(own).to_owned()
 }

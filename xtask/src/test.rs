@@ -1,82 +1,96 @@
-//! Format, clippy, unit, integration and end-to-end tests; ends with `N passed, N failed`.
+//! The tiers of `tests/tiers.toml`; ends with `N passed, N failed`, and `N skipped` where any was.
 
-use crate::{packages, top};
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use crate::counts::{self, Counts};
+use crate::tiers::{Step, Target, Tier, Tiers};
+use crate::{aarch64, deny, packages, tidy, top};
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Instant;
 
-const STEPS: &[(&str, &[&str])] = &[
-    ("format", &["fmt", "--all", "--check"]),
-    (
-        "clippy",
-        &[
+pub fn run(names: &[String], yes: bool) -> Result<(), String> {
+    let tiers = Tiers::read()?;
+    let chosen = tiers.chosen(names)?;
+    let needs: BTreeSet<&str> = chosen
+        .iter()
+        .flat_map(|t| &t.needs)
+        .map(String::as_str)
+        .collect();
+    let needs: Vec<&str> = needs.into_iter().collect();
+    packages::ensure_unless(&needs, &tiers.commands, yes)?;
+    let mut counts = Counts::default();
+    for tier in chosen {
+        let Tier {
+            name,
+            about,
+            privileges,
+            network,
+            minutes,
+            needs: _,
+            steps,
+            targets,
+        } = tier;
+        println!(
+            "== {name}: {about}\n   privileges: {privileges}; network: {network}; about {minutes} min"
+        );
+        for step in steps {
+            let began = Instant::now();
+            let of_step = run_step(*step, yes)?;
+            println!(
+                "-- {step:?}: {of_step} ({:.0} s)",
+                began.elapsed().as_secs_f64()
+            );
+            counts += of_step;
+        }
+        counts += run_targets(targets)?;
+    }
+    println!("{counts}");
+    counts.verdict()
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(top());
+    command
+}
+
+fn run_step(step: Step, yes: bool) -> Result<Counts, String> {
+    match step {
+        Step::Format => counts::check(&mut cargo(&["fmt", "--all", "--check"])),
+        Step::Clippy => counts::check(&mut cargo(&[
             "clippy",
             "--workspace",
             "--all-targets",
             "--",
             "-D",
             "warnings",
-        ],
-    ),
-    ("tests", &["test", "--workspace", "--no-fail-fast"]),
-];
-
-pub fn run(yes: bool) -> Result<(), String> {
-    packages::ensure(packages::BUILD, yes)?;
-    let (mut passed, mut failed) = (0, 0);
-    for (name, arguments) in STEPS {
-        println!("== {name}");
-        let mut child = Command::new("cargo")
-            .args(*arguments)
-            .current_dir(top())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("cargo {}: {e}", arguments.join(" ")))?;
-        let mut counted = (0, 0);
-        for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
-            let line = line.map_err(|e| e.to_string())?;
-            if let Some((p, f)) = counts(&line) {
-                counted = (counted.0 + p, counted.1 + f);
-            }
-            println!("{line}");
-        }
-        let good = child.wait().map_err(|e| e.to_string())?.success();
-        // a step that counts nothing is one test; a failing one counts at least one failure
-        let (p, f) = if counted == (0, 0) {
-            (u32::from(good), u32::from(!good))
-        } else {
-            counted
-        };
-        passed += p;
-        failed += if good { f } else { f.max(1) };
-    }
-    println!("{passed} passed, {failed} failed");
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err("not all passed".into())
+        ])),
+        Step::Tidy => tidy::run(),
+        Step::Licences => deny::run(),
+        Step::Aarch64 => aarch64::run(yes),
     }
 }
 
-/// Of `test result: ok. 6 passed; 0 failed; …`.
-fn counts(line: &str) -> Option<(u32, u32)> {
-    let rest = line.strip_prefix("test result: ")?;
-    let number = |word: &str| {
-        rest.split([';', '.'])
-            .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
-    };
-    Some((number("passed")?, number("failed")?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::counts;
-
-    #[test]
-    fn the_result_line_is_counted() {
-        assert_eq!(
-            counts("test result: ok. 6 passed; 1 failed; 0 ignored"),
-            Some((6, 1))
-        );
-        assert_eq!(counts("running 6 tests"), None);
+/// The whole workspace in each call: of some packages alone cargo would build the dependencies
+/// anew, with the features that these few ask for.
+fn run_targets(targets: &[Target]) -> Result<Counts, String> {
+    let mut counts = Counts::default();
+    let units: Vec<&str> = targets
+        .iter()
+        .filter(|t| t.units)
+        .flat_map(|t| ["--package", t.package.as_str()])
+        .collect();
+    if !units.is_empty() {
+        let mut command = cargo(&["test", "--no-fail-fast", "--lib", "--bins"]);
+        counts += counts::tests(command.args(units))?;
     }
+    let tests: Vec<&str> = targets
+        .iter()
+        .flat_map(|t| &t.tests)
+        .flat_map(|t| ["--test", t.as_str()])
+        .collect();
+    if !tests.is_empty() {
+        let mut command = cargo(&["test", "--no-fail-fast", "--workspace"]);
+        counts += counts::tests(command.args(tests))?;
+    }
+    Ok(counts)
 }
