@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod aarch64;
+mod bench;
 mod counts;
 mod demo;
 mod deny;
@@ -28,17 +29,19 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
     test [--tier NAME]...   the tiers of tests/tiers.toml; all where none is named
     tidy                    layout rules
     deny                    licences, sources and advisories of the crates
+    bench [--json]          start-up, memory and size, measured
     aarch64                 the workspace type-checked for aarch64
 --yes installs what is missing without asking";
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
-    let mut yes = false;
+    let (mut yes, mut json) = (false, false);
     let mut tiers = Vec::new();
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
+            ("bench", "--json") => json = true,
             ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
             _ => return Err(format!("{word}: not an option of {command}\n{USAGE}")),
         }
@@ -46,6 +49,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
     let counted = match command.as_str() {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes),
+        "bench" => return bench::run(json, yes),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,
         "aarch64" => aarch64::run(yes)?,
