@@ -8,10 +8,14 @@ use std::sync::OnceLock;
 /// The levels that every suite runs at.
 pub const LEVELS: [&str; 2] = ["namespaces", "landlock"];
 
-/// The `stockade` of this checkout, built with the profile of the test itself.
+/// The `stockade` that STOCKADE_BINARY names, else the one of this checkout, built with the profile
+/// of the test itself.
 pub fn stockade() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let Some(named) = std::env::var_os("STOCKADE_BINARY") {
+            return named.into();
+        }
         let own = std::env::current_exe().expect("this test's own path");
         let folder = own
             .ancestors()
@@ -27,6 +31,13 @@ pub fn stockade() -> &'static Path {
         assert!(build.status().expect("cargo").success(), "stockade builds");
         folder.join("stockade")
     })
+}
+
+/// The probe that STOCKADE_PROBE names where the suites run elsewhere than they were built, else `built`.
+pub fn probe(built: &'static str) -> &'static str {
+    static NAMED: OnceLock<Option<String>> = OnceLock::new();
+    let named = NAMED.get_or_init(|| std::env::var("STOCKADE_PROBE").ok());
+    named.as_deref().unwrap_or(built)
 }
 
 /// A home and a workspace of the test's own, outside of what a session sees.

@@ -5,7 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use stockade_tests::{LEVELS, Place, stockade, text};
 
-const PROBE: &str = env!("CARGO_BIN_EXE_probe");
+fn probe() -> &'static str {
+    stockade_tests::probe(env!("CARGO_BIN_EXE_probe"))
+}
 
 /// `{w}` the workspace, `{o}` a directory outside that a rule shows, `{h}` the home, `{x}` one
 /// that no rule names, `{pid}` a process outside, `{port}` a port where the host listens.
@@ -198,7 +200,7 @@ impl Host {
 
     fn native(&self, row: &Row) -> String {
         let _listener = self.reset();
-        let out = self.place.command(PROBE).args(self.words(row)).output();
+        let out = self.place.command(probe()).args(self.words(row)).output();
         text(&out.unwrap()).trim().to_owned()
     }
 
@@ -210,7 +212,7 @@ impl Host {
             .place
             .command(stockade())
             .args(["run", "--quiet", "--require", level])
-            .args(["--allow-read", PROBE, "--allow-read", &below("")])
+            .args(["--allow-read", probe(), "--allow-read", &below("")])
             .args([
                 "--deny-read",
                 &below("hidden"),
@@ -219,7 +221,7 @@ impl Host {
             ])
             .args(["--deny-exec", &below("refused")])
             .args(["--deny-write", "fixed"])
-            .args(["--", PROBE])
+            .args(["--", probe()])
             .args(self.words(row))
             .output()
             .unwrap();

@@ -10,6 +10,7 @@ mod packages;
 mod test;
 mod tidy;
 mod tiers;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -31,17 +32,19 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
     deny                    licences, sources and advisories of the crates
     bench [--json]          start-up, memory and size, measured
     aarch64                 the workspace type-checked for aarch64
+    vm [--kernel NAME]...   the end-to-end suites on other kernels, in virtual machines
 --yes installs what is missing without asking";
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
     let (mut yes, mut json) = (false, false);
-    let mut tiers = Vec::new();
+    let (mut tiers, mut kernels) = (Vec::new(), Vec::new());
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
             ("bench", "--json") => json = true,
+            ("vm", "--kernel") => kernels.push(words.next().ok_or(USAGE)?.clone()),
             ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
             _ => return Err(format!("{word}: not an option of {command}\n{USAGE}")),
         }
@@ -49,6 +52,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
     let counted = match command.as_str() {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes),
+        "vm" => return vm::run(yes, &kernels),
         "bench" => return bench::run(json, yes),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,

@@ -1,0 +1,235 @@
+//! `cargo xtask vm [--kernel NAME]…`: the end-to-end suites on real other kernels, in QEMU without
+//! hardware virtualisation; ends with `N passed, N failed`.
+
+mod console;
+mod fetch;
+mod image;
+
+use crate::{packages, top};
+use console::Results;
+use serde::Deserialize;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const NEEDED: &[&str] = &[
+    "binutils",
+    "busybox-static",
+    "cpio",
+    "e2fsprogs",
+    "git",
+    "gcc",
+    "libc6-dev",
+    "libseccomp-dev",
+    "qemu-system-x86",
+    "xz-utils",
+];
+
+/// A boot that takes longer hangs.
+const MOST: Duration = Duration::from_secs(1500);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Data {
+    kernel: Vec<Kernel>,
+    guest: Guest,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kernel {
+    name: String,
+    suite: String,
+    follow: String,
+    packages: Vec<String>,
+    modules: Vec<String>,
+    landlock_abi: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Guest {
+    levels: Vec<String>,
+    suites: Vec<String>,
+    programs: Vec<String>,
+    folders: Vec<String>,
+}
+
+/// None named means all.
+fn chosen<'a>(data: &'a Data, names: &[String]) -> Result<Vec<&'a Kernel>, String> {
+    let all: Vec<&str> = data.kernel.iter().map(|k| k.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|n| !all.contains(&n.as_str())) {
+        return Err(format!("no kernel {unknown}; there are {}", all.join(", ")));
+    }
+    let wanted = |k: &&Kernel| names.is_empty() || names.contains(&k.name);
+    Ok(data.kernel.iter().filter(wanted).collect())
+}
+
+pub fn run(yes: bool, names: &[String]) -> Result<(), String> {
+    let file = top().join("vm-images/kernels.toml");
+    let data = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let data: Data = toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))?;
+    let kernels = chosen(&data, names)?;
+    packages::ensure(NEEDED, yes)?;
+    let cache = fetch::cache()?;
+    let work = cache.join(format!("work.{}", std::process::id()));
+    std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
+    let outcome = all(&data, &kernels, &cache, &work);
+    std::fs::remove_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
+    let (passed, failed) = outcome?;
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err("not all passed".into())
+    }
+}
+
+fn all(
+    data: &Data,
+    kernels: &[&Kernel],
+    cache: &Path,
+    work: &Path,
+) -> Result<(usize, usize), String> {
+    let disk = image::disk(&data.guest, work)?;
+    let (mut passed, mut failed) = (0, 0);
+    let mut table = Vec::new();
+    for kernel in kernels {
+        println!("== {}", kernel.name);
+        match one(kernel, &data.guest, &disk, cache, work) {
+            Ok((packages, results)) => {
+                passed += results.passed();
+                failed += results.failed();
+                table.push(results.row(&kernel.name, &packages));
+            }
+            // a kernel that can't be had or booted is a failure, and the others are tried all the same
+            Err(why) => {
+                println!("{}: {why}", kernel.name);
+                failed += 1;
+            }
+        }
+    }
+    for row in console::HEAD.iter().map(|h| (*h).to_owned()).chain(table) {
+        println!("{row}");
+    }
+    Ok((passed, failed))
+}
+
+fn one(
+    kernel: &Kernel,
+    guest: &Guest,
+    disk: &Path,
+    cache: &Path,
+    work: &Path,
+) -> Result<(String, Results), String> {
+    let fetched = fetch::kernel(kernel, cache)?;
+    print!("{}", fetched.packages);
+    let initramfs = image::initramfs(&fetched, work)?;
+    let log = cache.join(format!("{}.log", kernel.name));
+    let results = boot(&fetched.image, &initramfs, disk, &log)?.check(kernel, guest);
+    for wrong in &results.wrong {
+        println!("{}: {wrong}", kernel.name);
+    }
+    println!(
+        "{}: {} passed, {} failed; the whole console is in {}",
+        kernel.name,
+        results.passed(),
+        results.failed(),
+        log.display()
+    );
+    Ok((fetched.packages, results))
+}
+
+/// The console's lines as they come, until the guest is off or its time is over.
+fn boot(image: &Path, initramfs: &PathBuf, disk: &Path, log: &Path) -> Result<Results, String> {
+    let mut child = Command::new("qemu-system-x86_64")
+        .args([
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+            "-m",
+            "2048",
+            "-smp",
+            "2",
+        ])
+        .args([
+            "-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none",
+        ])
+        .args([
+            "-no-reboot",
+            "-append",
+            "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off",
+        ])
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .arg("-drive")
+        .arg(format!(
+            "file={},format=raw,if=virtio,snapshot=on",
+            disk.display()
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("qemu-system-x86_64: {e}"))?;
+    let stdout = child.stdout.take().ok_or("no console")?;
+    let (to, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line)
+                .trim_end_matches('\r')
+                .to_owned();
+            if to.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut log = std::fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
+    let (mut results, until) = (Results::default(), Instant::now() + MOST);
+    loop {
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                writeln!(log, "{line}").map_err(|e| e.to_string())?;
+                results.line(&line);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                results
+                    .wrong
+                    .push(format!("not done after {} s", MOST.as_secs()));
+                child.kill().map_err(|e| e.to_string())?;
+                break;
+            }
+        }
+    }
+    child.wait().map_err(|e| e.to_string())?;
+    reader
+        .join()
+        .map_err(|_| "the console's reader ended by a panic")?;
+    Ok(results)
+}
+
+fn must(command: &mut Command) -> Result<(), String> {
+    let status = command.status();
+    let status = status.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {status}"))
+    }
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let done = command.output();
+    let done = done.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
+    if done.status.success() {
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    } else {
+        let said = String::from_utf8_lossy(&done.stderr);
+        Err(format!("{command:?}: {}: {}", done.status, said.trim()))
+    }
+}
