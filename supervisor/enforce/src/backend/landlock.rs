@@ -45,6 +45,11 @@ pub fn known(abi: u32) -> u64 {
         | since(9, right::RESOLVE_UNIX)
 }
 
+/// Below, cutting a file by its name needs no right.
+pub fn holds_truncate(abi: u32) -> bool {
+    known(abi) & right::TRUNCATE != 0
+}
+
 pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
     let abi = host.facts.landlock_abi;
     if abi == 0 {
@@ -97,10 +102,9 @@ fn alone(requirement: &R, abi: u32) -> Hold {
         "Landlock can't take back inside a directory what it gives for the directory",
     );
     match requirement {
-        R::NoWriteOutside if abi >= 3 => Hold::Full,
-        R::NoWriteOutside => {
-            Hold::Partial("truncate", "truncate(2) is not held below Landlock ABI 3")
-        }
+        R::NoWriteOutside if holds_truncate(abi) => Hold::Full,
+        // whatever cuts a file without opening it for writing is refused everywhere
+        R::NoWriteOutside => Hold::FullWith("seccomp"),
         R::NoMetadataOutside => Hold::Partial(
             "metadata",
             "Landlock has no right for chmod, chown, times and xattr",

@@ -17,6 +17,8 @@ use stockade_policy::Requirement;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Full,
+    /// In full, with the part that the backend of this name does for it.
+    FullWith(&'static str),
     /// The name that `enforcement.accept_partial` takes, and what is missing.
     Partial(&'static str, &'static str),
     /// What would hold it, where this backend could elsewhere.
@@ -71,7 +73,8 @@ pub const BACKENDS: &[Backend] = &[
 /// The best answer, and whose it is. Where nobody holds it, the reason that says most.
 pub fn best(requirement: &Requirement, host: &Host<'_>) -> (Hold, &'static str) {
     let strength = |hold: &Hold| match hold {
-        Hold::Full => 3,
+        Hold::Full => 4,
+        Hold::FullWith(_) => 3,
         Hold::Partial(..) => 2,
         Hold::None(why) => u8::from(!why.is_empty()),
     };

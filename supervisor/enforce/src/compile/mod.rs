@@ -149,6 +149,10 @@ impl Plan {
                     requirement: name.clone(),
                     backend: backend.into(),
                 }),
+                Hold::FullWith(other) => self.held.push(Held {
+                    requirement: name.clone(),
+                    backend: format!("{backend} and {other}"),
+                }),
                 Hold::Partial(word, why) if request.policy.accepts(word) => {
                     self.partial.push(Partial {
                         name: word.into(),
@@ -198,6 +202,7 @@ fn rules<'a>(request: &'a Request<'_>, denied: &'a [String]) -> seccomp::Rules<'
         unix: !landlock || unix || request.facts.landlock_abi >= 9,
         netlink: !landlock && !request.host_network(),
         own_group: request.terminal != Terminal::Shared,
+        cut_by_name: !landlock || backend::landlock::holds_truncate(request.facts.landlock_abi),
         denied,
     }
 }

@@ -1,0 +1,108 @@
+use super::*;
+
+#[test]
+fn the_tables_agree_with_each_other_and_with_the_library() {
+    for name in names(ALLOWED).chain(names(REFUSED)) {
+        assert!(known(name), "{name} has no number");
+    }
+    assert!(names(ALLOWED).all(|a| names(REFUSED).all(|r| a != r)));
+    for (architecture, theirs) in [
+        (Architecture::X86_64, ScmpArch::X8664),
+        (Architecture::Aarch64, ScmpArch::Aarch64),
+    ] {
+        let mut checked = 0;
+        for (name, number) in numbers(architecture) {
+            // an older library may not know it; a negative number says that the call is not there
+            match ScmpSyscall::from_name_by_arch(name, theirs) {
+                Ok(call) if i32::from(call) >= 0 => {
+                    assert_eq!(i32::from(call), number, "{name} on {architecture:?}");
+                    checked += 1;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        assert!(checked > 250, "{architecture:?}: {checked} of them");
+    }
+}
+
+fn compiled(cut_by_name: bool) -> Vec<u8> {
+    compile(&Rules {
+        user_namespaces: false,
+        ptrace: false,
+        inet: false,
+        unix: false,
+        own_group: true,
+        cut_by_name,
+        denied: &[],
+    })
+    .unwrap()
+}
+
+const EPERM: u32 = 0x0005_0000 | libc::EPERM as u32;
+const ENOSYS: u32 = 0x0005_0000 | libc::ENOSYS as u32;
+const ALLOW: u32 = 0x7fff_0000;
+
+/// What the program answers to a call of this architecture: an interpreter of classic BPF as far as
+/// seccomp filters use it, so that the bytes are tested and not what they were made from.
+fn answer(program: &[u8], name: &str, arguments: [u64; 4]) -> u32 {
+    let number = numbers(Architecture::HOST).find(|(n, _)| *n == name);
+    let architecture: u32 = match Architecture::HOST {
+        Architecture::X86_64 => 0xc000_003e,
+        Architecture::Aarch64 => 0xc000_00b7,
+    };
+    let mut data = vec![number.unwrap().1.cast_unsigned(), architecture, 0, 0];
+    data.extend(arguments.iter().flat_map(|a| [*a as u32, (a >> 32) as u32]));
+    data.resize(16, 0);
+    let (mut at, mut a) = (0, 0_u32);
+    loop {
+        let b = &program[at * 8..at * 8 + 8];
+        let code = u16::from_ne_bytes([b[0], b[1]]);
+        let k = u32::from_ne_bytes([b[4], b[5], b[6], b[7]]);
+        at += 1;
+        let mut jump = |holds: bool| at += usize::from(if holds { b[2] } else { b[3] });
+        match code {
+            0x20 => a = data[k as usize / 4],
+            0x54 => a &= k,
+            0x05 => at += k as usize,
+            0x15 => jump(a == k),
+            0x25 => jump(a > k),
+            0x35 => jump(a >= k),
+            0x45 => jump(a & k != 0),
+            0x06 => return k,
+            other => panic!("instruction {other:#x}"),
+        }
+    }
+}
+
+/// Every combination of the bits that count, with the high half set and not: the reference is the
+/// sentence, the program what libseccomp made of it.
+#[test]
+fn files_are_opened_cut_and_made_as_the_rules_say() {
+    for cut_by_name in [true, false] {
+        let program = compiled(cut_by_name);
+        let bits = [1, 2, O_TRUNC, 0o100, 0o20_000_000, 0o200, 1 << 32];
+        for n in 0..1_u64 << bits.len() {
+            let set = bits.iter().enumerate().filter(|(i, _)| n & (1 << i) != 0);
+            let flags = set.fold(0, |all, (_, bit)| all | bit);
+            for mode in [0, 0o644, 0o4755, 0o2755, 0o6000] {
+                let makes = flags & MAKES != 0;
+                let opens_to_write = matches!(flags & O_ACCMODE, 1 | 2);
+                let cuts = flags & O_TRUNC != 0 && !opens_to_write && !cut_by_name;
+                let refused = makes && mode & SET_ID != 0 || cuts;
+                let expected = if refused { EPERM } else { ALLOW };
+                let said = answer(&program, "openat", [0, 0, flags, mode]);
+                assert_eq!(said, expected, "openat {flags:#o} {mode:#o} {cut_by_name}");
+                if Architecture::HOST == Architecture::X86_64 {
+                    let said = answer(&program, "open", [0, flags, mode, 0]);
+                    assert_eq!(said, expected, "open {flags:#o} {mode:#o} {cut_by_name}");
+                }
+            }
+        }
+        let expected = if cut_by_name { ALLOW } else { EPERM };
+        assert_eq!(answer(&program, "truncate", [0; 4]), expected);
+        // by a descriptor that was opened for writing
+        assert_eq!(answer(&program, "ftruncate", [0; 4]), ALLOW);
+        // its flags are in memory
+        assert_eq!(answer(&program, "openat2", [0; 4]), ENOSYS);
+    }
+}
