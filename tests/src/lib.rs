@@ -97,6 +97,13 @@ impl Drop for Place {
     }
 }
 
+/// What `stockade doctor` finds here.
+pub fn doctor() -> serde_json::Value {
+    let mut command = Command::new(stockade());
+    let out = command.args(["doctor", "--json"]).output();
+    serde_json::from_slice(&out.expect("stockade runs").stdout).expect("facts")
+}
+
 /// Both streams as text.
 pub fn text(output: &Output) -> String {
     let Output {

@@ -30,6 +30,9 @@ fn attempt(words: &[&str]) -> Tried {
         ["list", path] => std::fs::read_dir(path).map(drop).map_err(of_io),
         ["write", path] => opened(path, OFlag::O_WRONLY),
         ["truncate-open", path] => opened(path, OFlag::O_RDONLY | OFlag::O_TRUNC),
+        ["truncate-write", path] => opened(path, OFlag::O_WRONLY | OFlag::O_TRUNC),
+        // access mode 3, for ioctl alone: the file is neither readable nor writable, yet it is cut
+        ["truncate-neither", path] => opened(path, OFlag::O_ACCMODE | OFlag::O_TRUNC),
         ["truncate", path] => nix::unistd::truncate(path, 0),
         ["create", path] => opened(path, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL),
         ["tmpfile", path] => opened(path, OFlag::O_WRONLY | OFlag::O_TMPFILE),

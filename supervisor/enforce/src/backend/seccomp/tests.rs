@@ -30,6 +30,7 @@ fn compiled(cut_by_name: bool) -> Vec<u8> {
         user_namespaces: false,
         ptrace: false,
         inet: false,
+        netlink: true,
         unix: false,
         own_group: true,
         cut_by_name,
