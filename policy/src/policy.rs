@@ -99,6 +99,8 @@ impl Policy {
             found.extend(policy.remove(layer));
             for entry in layer.text.entries.iter().filter(|e| !e.removes) {
                 if layer.restricted && !merge::counts(entry) {
+                    // a mistake is one whether the rule counts or not
+                    found.extend(policy.globs(entry, layer).err());
                     policy.ignore(layer, entry);
                 } else if let Some(mistake) = policy.add(entry, layer, rank) {
                     found.push(mistake);
@@ -161,20 +163,54 @@ impl Policy {
         found
     }
 
-    fn add(&mut self, entry: &Entry, layer: &merge::Stacked, rank: usize) -> Option<Diagnostic> {
+    /// A scalar of a layer that may only tighten counts where it is stricter.
+    fn set(&mut self, key: &Key, value: &str, id: RuleId, strictness: u64, restricted: bool) {
+        let stricter = self
+            .settings
+            .get(&key.path())
+            .and_then(|s| strictness_of(key, &s.value))
+            .is_none_or(|old| strictness > old);
+        if restricted && !stricter {
+            self.ignored.push(id);
+            return;
+        }
+        let setting = Setting {
+            value: value.to_owned(),
+            id,
+        };
+        self.settings.insert(key.path(), setting);
+    }
+
+    /// What the entry's path stands for; nothing where the key takes none.
+    fn globs(&self, entry: &Entry, layer: &merge::Stacked) -> Result<Vec<Glob>, Diagnostic> {
+        let relative = match entry.key.shape {
+            Shape::Paths => false,
+            Shape::Protect => true,
+            _ => return Ok(Vec::new()),
+        };
+        let environment = layer.layer.may_read_environment();
+        Glob::parse(&entry.text, &self.context, environment, relative).map_err(|error| {
+            let message = format!("{error}: `{}`", entry.text);
+            let mut found = Diagnostic::error(&layer.text.origin, entry.span.clone(), message);
+            found.help = error.help(&entry.text);
+            found
+        })
+    }
+
+    fn add(&mut self, entry: &Entry, stacked: &merge::Stacked, rank: usize) -> Option<Diagnostic> {
         let Entry {
             key,
             text,
             removes: _,
             report,
             because,
-            span,
+            span: _,
         } = entry;
         let merge::Stacked {
             layer,
-            text: within,
+            text: _,
             restricted,
-        } = layer;
+        } = stacked;
         let id = id_of(layer, entry);
         if matches!(
             key.shape,
@@ -183,42 +219,12 @@ impl Policy {
             return None;
         }
         if let Some(strictness) = strictness_of(key, text) {
-            let stricter = self
-                .settings
-                .get(&key.path())
-                .and_then(|s| strictness_of(key, &s.value))
-                .is_none_or(|old| strictness > old);
-            if !*restricted || stricter {
-                self.settings.insert(
-                    key.path(),
-                    Setting {
-                        value: text.clone(),
-                        id,
-                    },
-                );
-            } else {
-                self.ignored.push(id);
-            }
+            self.set(key, text, id, strictness, *restricted);
             return None;
         }
-        let globs = match key.shape {
-            Shape::Paths | Shape::Protect => {
-                match Glob::parse(
-                    text,
-                    &self.context,
-                    layer.may_read_environment(),
-                    key.shape == Shape::Protect,
-                ) {
-                    Ok(globs) => globs,
-                    Err(error) => {
-                        let message = format!("{error}: `{text}`");
-                        let mut found = Diagnostic::error(&within.origin, span.clone(), message);
-                        found.help = error.help(text);
-                        return Some(found);
-                    }
-                }
-            }
-            _ => Vec::new(),
+        let globs = match self.globs(entry, stacked) {
+            Ok(globs) => globs,
+            Err(mistake) => return Some(mistake),
         };
         let peer = if key.shape == Shape::Network {
             NetworkRule::parse(text).ok()
