@@ -21,7 +21,7 @@ pub enum Command {
     /// Run a command in a session of its own (also: `stockade -- CMD`)
     Run(Box<Run>),
     /// Show what `run` would do: the view, the environment dropped, what is held in part
-    Plan(Box<Run>),
+    Plan(Box<Plan>),
     #[command(name = "__stage", hide = true)]
     Stage { arguments: Vec<String> },
     #[command(name = "__remount", hide = true)]
@@ -71,7 +71,54 @@ pub struct Run {
     #[arg(long)]
     pub force_workspace: bool,
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub policy: PolicyOptions,
+    #[arg(long)]
+    pub json: bool,
+    /// The plan of this level, whatever the host allows
+    #[arg(long, value_name = "LEVEL")]
+    pub require: Option<LevelName>,
+    /// Leave the agent's own sandbox on
+    #[arg(long)]
+    pub keep_agent_sandbox: bool,
+    /// Take a workspace that holds the home
+    #[arg(long)]
+    pub force_workspace: bool,
+    /// [default: the shell]
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+impl From<Plan> for Run {
+    fn from(plan: Plan) -> Self {
+        let Plan {
+            policy,
+            json,
+            require,
+            keep_agent_sandbox,
+            force_workspace,
+            mut command,
+        } = plan;
+        if command.is_empty() {
+            let shell = std::env::var_os("SHELL").filter(|s| !s.is_empty());
+            command.push(shell.unwrap_or_else(|| "/bin/sh".into()));
+        }
+        Self {
+            policy,
+            dry_run: true,
+            json,
+            quiet: false,
+            require,
+            keep_agent_sandbox,
+            force_workspace,
+            command,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

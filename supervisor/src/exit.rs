@@ -1,9 +1,32 @@
 //! Exit statuses: the agent's own; 125 where stockade itself fails; 126 and 127 as `env` uses them.
 
-use crate::output::escaped;
+use crate::output::{complain, escaped};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub const FAILED: u8 = 125;
+
+/// Whoever read the output wanted no more: as a shell says it of a program ended by SIGPIPE.
+const READER_GONE: u8 = 128 + 13;
+
+/// What the command line's parser says; help and version are no failure.
+pub fn usage(error: &clap::Error) -> u8 {
+    if error.use_stderr() {
+        let text = error.render().to_string();
+        // it quotes arguments
+        let lines: Vec<_> = text.trim_end().lines().map(escaped).collect();
+        complain(&lines.join("\n"));
+        return FAILED;
+    }
+    match error.print() {
+        Ok(()) => 0,
+        Err(e) => {
+            let failure = Failure::Output(e);
+            failure.print();
+            failure.code()
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -18,8 +41,8 @@ pub enum Failure {
     },
     #[error("{0}")]
     Usage(String),
-    #[error("{}: command not found", escaped(.0))]
-    NotFound(String),
+    #[error("{}: command not found", escaped(&.0.to_string_lossy()))]
+    NotFound(OsString),
     #[error("{0}")]
     Plan(#[from] stockade_enforce::CompileError),
     /// A requirement that nothing on this level holds.
@@ -44,6 +67,7 @@ impl Failure {
         match self {
             Self::NotFound(_) => 127,
             Self::Launch(error) => error.code(),
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Policy(_)
             | Self::File { .. }
             | Self::Usage(_)
@@ -56,7 +80,8 @@ impl Failure {
     /// On standard error; a closed one is no reason to fail differently.
     pub fn print(&self) {
         match self {
-            Self::Policy(text) => crate::output::complain(text),
+            Self::Policy(text) => complain(text),
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
             Self::File { .. }
             | Self::Usage(_)
             | Self::NotFound(_)
@@ -64,7 +89,7 @@ impl Failure {
             | Self::Unmet(_)
             | Self::Launch(_)
             | Self::Output(_) => {
-                crate::output::complain(&format!("stockade: {self}"));
+                complain(&format!("stockade: {self}"));
             }
         }
     }

@@ -2,6 +2,7 @@
 //! environment or toolchain, and the directories of PATH below the home.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,8 @@ use std::path::{Path, PathBuf};
 const PACKAGE_MARKS: &[&str] = &["package.json", "pyvenv.cfg"];
 
 /// Directories that the session needs to run `command`, as the host names them.
-pub fn of(command: &str, path: &str, here: &Path, home: &Path) -> BTreeSet<PathBuf> {
-    let below_home = path
-        .split(':')
-        .map(PathBuf::from)
+pub fn of(command: &OsStr, path: &OsStr, here: &Path, home: &Path) -> BTreeSet<PathBuf> {
+    let below_home = std::env::split_paths(path)
         .filter(|d| d.is_absolute() && d.starts_with(home) && d != home && d.is_dir());
     let mut out: BTreeSet<PathBuf> = below_home.collect();
     let Some(file) = find(command, path, here) else {
@@ -28,17 +27,21 @@ pub fn of(command: &str, path: &str, here: &Path, home: &Path) -> BTreeSet<PathB
 }
 
 /// Where the shell would find it.
-pub fn find(command: &str, path: &str, here: &Path) -> Option<PathBuf> {
-    if command.contains('/') {
+pub fn find(command: &OsStr, path: &OsStr, here: &Path) -> Option<PathBuf> {
+    if command.as_encoded_bytes().contains(&b'/') {
         return Some(here.join(command));
     }
+    let files = || {
+        std::env::split_paths(path)
+            .map(|d| here.join(d).join(command))
+            .filter(|p| p.is_file())
+    };
     let runs = |p: &PathBuf| {
         p.metadata()
-            .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+            .is_ok_and(|m| m.permissions().mode() & 0o111 != 0)
     };
-    path.split(':')
-        .map(|d| here.join(d).join(command))
-        .find(runs)
+    // one that may not be executed is said to be so, not to be missing
+    files().find(runs).or_else(|| files().next())
 }
 
 /// The outermost directory that holds a `node_modules` above the file, the nearest package, else the file.
@@ -101,8 +104,8 @@ mod tests {
     #[test]
     fn nothing_that_holds_the_home_is_opened() {
         let found = of(
-            "true",
-            "/home/u/bin:/usr/bin:/bin",
+            "true".as_ref(),
+            "/home/u/bin:/usr/bin:/bin".as_ref(),
             Path::new("/"),
             Path::new("/"),
         );

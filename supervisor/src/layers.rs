@@ -5,11 +5,14 @@ use crate::cli::PolicyOptions;
 use crate::exit::Failure;
 use crate::git;
 use crate::installation;
-use crate::output;
+use crate::output::{self, escaped};
 use crate::own;
 use crate::trust;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::AccessFlags;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -21,14 +24,14 @@ pub const PROJECT_FILE: &str = ".stockade.toml";
 const MAX_BYTES: u64 = 16 << 20;
 
 /// The merged policy of a session as the command line asks for it; inside a session its own.
-pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, Failure> {
+pub fn policy(options: &PolicyOptions) -> Result<Policy, Failure> {
     match own::read() {
         Some((sources, context)) => build(&sources, context),
         None => {
             let context = context(&options.workspaces)?;
-            let agent = agents::of(options.agent.as_deref(), command.unwrap_or(""))?
+            let agent = agents::of(options.agent.as_deref(), OsStr::new(""))?
                 .map(|agent| agent.layer(&agent.places(&context)));
-            merged(options, command, agent).map(|(policy, _)| policy)
+            merged(options, None, agent).map(|(policy, _)| policy)
         }
     }
 }
@@ -36,7 +39,7 @@ pub fn policy(options: &PolicyOptions, command: Option<&str>) -> Result<Policy, 
 /// The same with the layers it was merged from.
 pub fn merged(
     options: &PolicyOptions,
-    command: Option<&str>,
+    command: Option<&OsStr>,
     agent: Option<Source>,
 ) -> Result<(Policy, Sources), Failure> {
     let context = context(&options.workspaces)?;
@@ -64,10 +67,10 @@ pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {
 }
 
 /// The command's installation as a layer of its own, so that `why` and `plan` name it like any rule.
-fn installation(command: &str, context: &Context) -> Option<Source> {
-    let path = context.environment.get("PATH").map_or("", String::as_str);
+fn installation(command: &OsStr, context: &Context) -> Option<Source> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let here = std::env::current_dir().ok()?;
-    let paths: Vec<String> = installation::of(command, path, &here, &context.home)
+    let paths: Vec<String> = installation::of(command, &path, &here, &context.home)
         .into_iter()
         .filter_map(|p| p.into_os_string().into_string().ok())
         // a name that is itself a pattern can't be said literally
@@ -109,10 +112,6 @@ fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {
 }
 
 pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
-    let real = |path: &Path| {
-        path.canonicalize()
-            .map_err(|e| Failure::file("use the workspace", path, e))
-    };
     let here = PathBuf::from(".");
     let asked = if workspaces.is_empty() {
         std::slice::from_ref(&here)
@@ -121,22 +120,23 @@ pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
     };
     let workspaces = asked
         .iter()
-        .map(|w| real(w))
+        .map(|w| workspace(w))
         .collect::<Result<Vec<_>, _>>()?;
     let home = home()?;
-    let variable = |name: &str, default: PathBuf| {
-        std::env::var_os(name)
+    let variable = |name: &'static str, default: PathBuf| {
+        let path = std::env::var_os(name)
             .map(PathBuf::from)
             .filter(|p| p.is_absolute())
-            .unwrap_or(default)
+            .unwrap_or(default);
+        named(name, path)
     };
     let runtime = PathBuf::from(format!("/run/user/{}", nix::unistd::getuid()));
     Ok(Context {
         workspaces,
-        tmp: variable("TMPDIR", "/tmp".into()),
-        config: variable("XDG_CONFIG_HOME", home.join(".config")),
-        cache: variable("XDG_CACHE_HOME", home.join(".cache")),
-        runtime: variable("XDG_RUNTIME_DIR", runtime),
+        tmp: variable("TMPDIR", "/tmp".into())?,
+        config: variable("XDG_CONFIG_HOME", home.join(".config"))?,
+        cache: variable("XDG_CACHE_HOME", home.join(".cache"))?,
+        runtime: variable("XDG_RUNTIME_DIR", runtime)?,
         environment: std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect::<BTreeMap<_, _>>(),
@@ -144,13 +144,41 @@ pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
     })
 }
 
+/// A directory that the agent can work in, links resolved.
+fn workspace(asked: &Path) -> Result<PathBuf, Failure> {
+    let fail = |e| Failure::file("use the workspace", asked, e);
+    let real = asked.canonicalize().map_err(fail)?;
+    if !real.is_dir() {
+        return Err(fail(std::io::ErrorKind::NotADirectory.into()));
+    }
+    let needed = AccessFlags::R_OK | AccessFlags::X_OK;
+    nix::unistd::access(&real, needed).map_err(|e| fail(e.into()))?;
+    named("the workspace", real)
+}
+
+/// Policies are UTF-8 and `*` is a pattern there: another name can't be said in one.
+fn named(what: &str, path: PathBuf) -> Result<PathBuf, Failure> {
+    let why = match path.to_str() {
+        None => "is not UTF-8",
+        Some(text) if text.contains('*') => "contains `*`, a pattern in policies",
+        Some(_) => return Ok(path),
+    };
+    Err(Failure::Usage(format!(
+        "{what} {}: its name {why}; rename it, or name another",
+        escaped(&path.to_string_lossy())
+    )))
+}
+
 /// `HOME`, or the user's entry when it is unset: the path that programs will use, links resolved.
 pub fn home() -> Result<PathBuf, Failure> {
-    let path = match std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-    {
-        Some(path) => path,
+    let path = match std::env::var_os("HOME").map(PathBuf::from) {
+        Some(path) if path.is_absolute() => path,
+        Some(path) => {
+            return Err(Failure::Usage(format!(
+                "HOME is `{}`, not an absolute path; set it to the home, or unset it",
+                escaped(&path.to_string_lossy())
+            )));
+        }
         None => nix::unistd::User::from_uid(nix::unistd::getuid())
             .ok()
             .flatten()
@@ -161,8 +189,10 @@ pub fn home() -> Result<PathBuf, Failure> {
                 )
             })?,
     };
-    path.canonicalize()
-        .map_err(|e| Failure::file("use the home", &path, e))
+    let real = path
+        .canonicalize()
+        .map_err(|e| Failure::file("use the home (HOME)", &path, e))?;
+    named("the home", real)
 }
 
 /// Where stockade keeps what outlives a session; never visible inside.
@@ -242,6 +272,11 @@ pub fn read(path: &Path, follow: bool) -> Result<Option<String>, Failure> {
     {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if !follow && e.raw_os_error() == Some(Errno::ELOOP as i32) => {
+            return Err(fail(std::io::Error::other(
+                "a symbolic link; a project's policy is a file of its own",
+            )));
+        }
         Err(e) => return Err(fail(e)),
     };
     if !file.metadata().map_err(fail)?.is_file() {
@@ -258,7 +293,8 @@ pub fn read(path: &Path, follow: bool) -> Result<Option<String>, Failure> {
 }
 
 fn absolute(text: &String) -> Result<String, Failure> {
-    let rooted = text.starts_with(['/', '~', '$', '!']);
+    // an empty one is not the current directory, but a mistake that the parser names
+    let rooted = text.is_empty() || text.starts_with(['/', '~', '$', '!']);
     if rooted {
         return Ok(text.clone());
     }

@@ -18,9 +18,19 @@ mod show;
 mod trust;
 
 use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
 
 fn main() -> std::process::ExitCode {
-    let arguments = cli::Arguments::parse_from(cli::with_run(std::env::args_os().collect()));
+    // a write over the caller's limit is an error with a message, not the end by SIGXFSZ; what
+    // is started from here has it unblocked
+    let mut size = SigSet::empty();
+    size.add(Signal::SIGXFSZ);
+    size.thread_block().unwrap_or(());
+    let arguments =
+        match cli::Arguments::try_parse_from(cli::with_run(std::env::args_os().collect())) {
+            Ok(arguments) => arguments,
+            Err(error) => return exit::usage(&error).into(),
+        };
     match command::dispatch(arguments) {
         Ok(code) => code.into(),
         Err(failure) => {

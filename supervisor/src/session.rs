@@ -221,6 +221,8 @@ pub fn end_by(signal: i32) {
     };
     // the core, where there is to be one, was the agent's
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).unwrap_or(());
+    // the runtime ignores SIGPIPE; where this fails the status says it as a shell does
+    stockade_enforce::default_action(signal).unwrap_or(());
     let mut set = SigSet::empty();
     set.add(signal);
     set.thread_unblock().unwrap_or(());

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod backend;
+mod bytes;
 mod compile;
 mod facts;
 mod launch;
@@ -18,3 +19,4 @@ pub use launch::{
     Again, Event, Exit, LaunchError, REMOUNT, STAGE, Session, Watched, launch, remount_stage, stage,
 };
 pub use plan::{Beneath, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet};
+pub use sys::default_action;

@@ -1,6 +1,7 @@
 //! Everything decided before the first fork: plain data, printable, comparable.
 
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What the host allows, the weaker first.
@@ -33,6 +34,7 @@ impl std::fmt::Display for Level {
 pub enum Source {
     /// The host's file or tree.
     Host {
+        #[serde(with = "crate::bytes::path")]
         path: PathBuf,
         writable: bool,
     },
@@ -44,8 +46,11 @@ pub enum Source {
     },
     /// The host's directory below, writes in `upper`.
     Overlay {
+        #[serde(with = "crate::bytes::path")]
         lower: PathBuf,
+        #[serde(with = "crate::bytes::path")]
         upper: PathBuf,
+        #[serde(with = "crate::bytes::path")]
         work: PathBuf,
         noexec: bool,
     },
@@ -55,10 +60,12 @@ pub enum Source {
     },
     /// A file of the session's own that starts as a copy of the host's; empty when there is none.
     Copy {
+        #[serde(with = "crate::bytes::path")]
         path: PathBuf,
         mode: u32,
     },
     Symlink {
+        #[serde(with = "crate::bytes::path")]
         target: PathBuf,
     },
     /// What exists there answers EACCES.
@@ -66,6 +73,7 @@ pub enum Source {
         directory: bool,
     },
     Device {
+        #[serde(with = "crate::bytes::path")]
         path: PathBuf,
     },
     Proc,
@@ -76,6 +84,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Absolute, as the session sees it.
+    #[serde(with = "crate::bytes::path")]
     pub at: PathBuf,
     pub source: Source,
     /// The rule or reason, for `plan` and for errors.
@@ -94,6 +103,7 @@ pub struct Landlock {
 /// Rights beneath a path, as the session sees it, no link in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beneath {
+    #[serde(with = "crate::bytes::path")]
     pub path: PathBuf,
     pub rights: u64,
     pub because: String,
@@ -155,11 +165,15 @@ pub struct Plan {
     pub memory: Option<u64>,
     pub processes: Option<u64>,
     pub terminal: Terminal,
-    pub environment: Vec<(String, String)>,
+    #[serde(with = "crate::bytes::pairs")]
+    pub environment: Vec<(OsString, OsString)>,
     pub dropped: Vec<String>,
+    #[serde(with = "crate::bytes::path")]
     pub directory: PathBuf,
+    #[serde(with = "crate::bytes::path")]
     pub executable: PathBuf,
-    pub arguments: Vec<String>,
+    #[serde(with = "crate::bytes::list")]
+    pub arguments: Vec<OsString>,
     pub held: Vec<Held>,
     pub partial: Vec<Partial>,
     pub unmet: Vec<Unmet>,

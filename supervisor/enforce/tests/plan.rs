@@ -147,7 +147,7 @@ fn plan(policy: &Policy, facts: &HostFacts, level: Level) -> Plan {
         ("DATABASE_URL", "postgres://u:p@h/db"),
         ("LANG", "C"),
     ];
-    let variables = variables.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let variables = variables.map(|(k, v)| (k.into(), v.into())).into();
     let overlays = |path: &Path| {
         let name = path.display().to_string().replace('/', "-");
         let folder = Path::new("/home/u/.local/state/stockade/overlays").join(&name[1..]);

@@ -8,11 +8,12 @@ pub use data::Agent;
 
 use crate::exit::Failure;
 use crate::output::escaped;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use stockade_policy::{Context, Layer, Source};
 
 /// The agent of a command: by `--agent`, else by the command's own name.
-pub fn of(asked: Option<&str>, command: &str) -> Result<Option<Agent>, Failure> {
+pub fn of(asked: Option<&str>, command: &OsStr) -> Result<Option<Agent>, Failure> {
     let agents = data::all()?;
     if let Some(name) = asked {
         let known = agents.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -40,7 +41,7 @@ pub struct Places {
 
 impl Agent {
     /// By the last part of its path.
-    pub fn is_command(&self, command: &str) -> bool {
+    pub fn is_command(&self, command: &OsStr) -> bool {
         let name = Path::new(command).file_name().and_then(|n| n.to_str());
         name.is_some_and(|n| self.commands.iter().any(|c| c == n))
     }
@@ -130,15 +131,16 @@ impl Agent {
 
     /// The command with the agent's own sandbox off: it can't be nested, and would ask a person
     /// for what the kernel decides here. The flag is none when the user gave one.
-    pub fn without_own_sandbox(&self, command: &[String]) -> Option<Vec<String>> {
+    pub fn without_own_sandbox(&self, command: &[OsString]) -> Option<Vec<OsString>> {
         let own = &self.own_sandbox;
         let rest = command.get(1..)?;
         let until = rest.iter().position(|a| a == "--").unwrap_or(rest.len());
         let given = rest[..until]
             .iter()
-            .map(|a| a.split_once('=').map_or(a.as_str(), |(flag, _)| flag))
+            .filter_map(|a| a.to_str())
+            .map(|a| a.split_once('=').map_or(a, |(flag, _)| flag))
             .any(|a| own.given.iter().any(|g| g == a));
-        let first = rest.first().map_or("", String::as_str);
+        let first = rest.first().and_then(|a| a.to_str()).unwrap_or("");
         if given || own.not_with.iter().any(|w| w == first) {
             return None;
         }
@@ -148,7 +150,7 @@ impl Agent {
         } else {
             1
         };
-        out.insert(at, own.off.clone());
+        out.insert(at, own.off.clone().into());
         Some(out)
     }
 }
@@ -158,18 +160,21 @@ mod tests {
     use super::*;
 
     fn agent(name: &str) -> Agent {
-        of(Some(name), "").unwrap().unwrap()
+        of(Some(name), "".as_ref()).unwrap().unwrap()
     }
 
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
     }
 
     #[test]
     fn an_agent_is_known_by_its_command_and_by_name() {
-        assert_eq!(of(None, "/x/bin/claude").unwrap().unwrap().name, "claude");
-        assert!(of(None, "sh").unwrap().is_none());
-        assert!(of(Some("clade"), "sh").is_err());
+        assert_eq!(
+            of(None, "/x/bin/claude".as_ref()).unwrap().unwrap().name,
+            "claude"
+        );
+        assert!(of(None, "sh".as_ref()).unwrap().is_none());
+        assert!(of(Some("clade"), "sh".as_ref()).is_err());
     }
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
         let added = |name: &str, line: &str| {
             agent(name)
                 .without_own_sandbox(&words(line))
-                .map(|w| w.join(" "))
+                .map(|w| w.join(" ".as_ref()).into_string().unwrap())
         };
         assert_eq!(
             added("codex", "codex exec do it").unwrap(),

@@ -79,7 +79,9 @@ mod tests {
         std::fs::write(state.join("settings.json"), "1").unwrap();
         std::fs::write(place.join("secret"), "s").unwrap();
         std::os::unix::fs::symlink(place.join("secret"), state.join("CLAUDE.md")).unwrap();
-        let agent = super::super::of(Some("claude"), "").unwrap().unwrap();
+        let agent = super::super::of(Some("claude"), "".as_ref())
+            .unwrap()
+            .unwrap();
         let users = Places {
             state: state.clone(),
             replaced: vec![place.join(".claude.json")],

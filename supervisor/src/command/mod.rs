@@ -15,7 +15,7 @@ use clap::CommandFactory;
 pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
         Command::Run(run) => run::run(&run),
-        Command::Plan(run) => run::show(&run),
+        Command::Plan(plan) => run::show(&(*plan).into()),
         Command::Stage { arguments } => stockade_enforce::stage(&arguments),
         Command::Remount { arguments } => stockade_enforce::remount_stage(&arguments),
         Command::Why(why) => why::run(&why),

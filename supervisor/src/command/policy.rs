@@ -9,7 +9,7 @@ use stockade_policy::PRESETS;
 pub fn run(command: PolicyCommand) -> Result<u8, Failure> {
     match command {
         PolicyCommand::Show(options) => {
-            let policy = layers::policy(&options, None)?;
+            let policy = layers::policy(&options)?;
             for (key, setting) in policy.settings() {
                 say(&format!(
                     "{key} = {}    # {}",

@@ -9,7 +9,9 @@ use crate::folder::{self, Folder};
 use crate::output::{complain, escaped};
 use crate::session::{self, Over, Watch};
 use crate::{installation, layers, own, protect, show};
-use std::path::{Path, PathBuf};
+use nix::sys::resource::{Resource, getrlimit};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
 use stockade_enforce::{
     Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, environment,
     launch,
@@ -22,7 +24,7 @@ pub struct Asked<'a> {
     context: Context,
     agent: Option<Agent>,
     /// With the flag that turns the agent's own sandbox off.
-    command: Vec<String>,
+    command: Vec<OsString>,
     facts: HostFacts,
     state: PathBuf,
     pub folder: Folder,
@@ -39,6 +41,11 @@ pub struct AtLevel {
 
 impl<'a> Asked<'a> {
     pub fn new(run: &'a Run) -> Result<Self, Failure> {
+        // the stage is started through it, and so is what the kernel says of this host
+        if !Path::new("/proc/self/exe").exists() {
+            return Err(Failure::Usage("/proc is not mounted here; mount it (`mount -t proc proc /proc`): nothing can be confined without".into()));
+        }
+        check_file_size()?;
         let context = layers::context(&run.policy.workspaces)?;
         check_workspaces(&context, run.force_workspace)?;
         let state = layers::state(&context.home);
@@ -86,7 +93,7 @@ impl<'a> Asked<'a> {
             None => None,
         };
         let layer = places.as_ref().map(|(agent, places)| agent.layer(places));
-        let name = self.run.command.first().map(String::as_str);
+        let name = self.run.command.first().map(OsString::as_os_str);
         let (policy, sources) = layers::merged(&self.run.policy, name, layer)?;
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
@@ -107,14 +114,13 @@ impl<'a> Asked<'a> {
         copies: &[PathBuf],
     ) -> Result<Plan, Failure> {
         let workspaces = &self.context.workspaces;
-        let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
-        let inside = workspaces.iter().any(|w| here.starts_with(w));
-        let directory = if inside { here } else { workspaces[0].clone() };
-        let environment = environment(policy, &self.context.environment);
-        let path = environment
-            .passed
-            .get("PATH")
-            .map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+        let inside = |here: &PathBuf| workspaces.iter().any(|w| here.starts_with(w));
+        // a directory that was removed is outside
+        let here = std::env::current_dir().ok().filter(inside);
+        let directory = here.unwrap_or_else(|| workspaces[0].clone());
+        let environment = environment(policy, &std::env::vars_os().collect());
+        let path = environment.passed.get(OsStr::new("PATH"));
+        let path = path.map_or(OsStr::new(""), OsString::as_os_str);
         let executable = installation::find(&self.command[0], path, &directory)
             .ok_or_else(|| Failure::NotFound(self.command[0].clone()))?;
         let user = nix::unistd::User::from_uid(nix::unistd::getuid())
@@ -162,12 +168,15 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         return show(run);
     }
     let asked = Asked::new(run)?;
+    if !run.quiet {
+        say_links(run, &asked.context);
+    }
     say_all(&protect::finish_killed(&asked.state));
     let started = start(&asked)?;
     if asked.command != run.command && !run.quiet {
         complain(&format!(
             "stockade: started as `{}`: its own sandbox is off (--keep-agent-sandbox leaves it on)",
-            escaped(&asked.command.join(" "))
+            escaped(&asked.command.join(OsStr::new(" ")).to_string_lossy())
         ));
     }
     let not_reachable = &started.at.plan.not_reachable;
@@ -337,6 +346,17 @@ fn status(over: Over) -> Result<u8, Failure> {
     })
 }
 
+/// The filter, the plan and the record of a session are files, most of them in memory.
+fn check_file_size() -> Result<(), Failure> {
+    const NEEDED: u64 = 1 << 20;
+    match getrlimit(Resource::RLIMIT_FSIZE) {
+        Ok((soft, _)) if soft < NEEDED => Err(Failure::Usage(format!(
+            "files may have {soft} bytes at most here (ulimit -f): a session needs {NEEDED}; limits.file_size of a policy limits the command alone"
+        ))),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// A workspace that is everything, or the home itself, protects nothing.
 fn check_workspaces(context: &Context, forced: bool) -> Result<(), Failure> {
     for workspace in &context.workspaces {
@@ -349,6 +369,22 @@ fn check_workspaces(context: &Context, forced: bool) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A workspace that was named by a link is known inside by its real name alone.
+fn say_links(run: &Run, context: &Context) {
+    for (asked, real) in run.policy.workspaces.iter().zip(&context.workspaces) {
+        let given = std::path::absolute(asked).unwrap_or_else(|_| asked.clone());
+        // a name with `..` is no link
+        let same = given.components().eq(real.components());
+        if !same && !given.components().any(|c| c == Component::ParentDir) {
+            complain(&format!(
+                "stockade: the workspace {} is {}",
+                escaped(&given.to_string_lossy()),
+                escaped(&real.to_string_lossy())
+            ));
+        }
+    }
 }
 
 /// What `run` would do, at the highest level that the facts allow.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use stockade_policy::{Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Verdict};
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
-    let policy = layers::policy(&why.policy, None)?;
+    let policy = layers::policy(&why.policy)?;
     let file = |operation| {
         let path = object(&why.object, &policy.context.home)?;
         let decision = policy.decide(&Access::File {

@@ -1,17 +1,21 @@
 //! Which variables the agent gets.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use stockade_policy::Policy;
+
+/// Where commands are looked for when the caller does not say.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
-    pub passed: BTreeMap<String, String>,
+    pub passed: BTreeMap<OsString, OsString>,
     /// Names only: values are what must not be shown.
     pub dropped: Vec<String>,
 }
 
 /// The caller's variables under the policy's `[environment]`.
-pub fn environment(policy: &Policy, of_caller: &BTreeMap<String, String>) -> Environment {
+pub fn environment(policy: &Policy, of_caller: &BTreeMap<OsString, OsString>) -> Environment {
     let hit = |key: &str, name: &str| {
         policy
             .of("environment", key)
@@ -21,10 +25,13 @@ pub fn environment(policy: &Policy, of_caller: &BTreeMap<String, String>) -> Env
     let named = |name: &str| policy.of("environment", "pass").any(|r| r.text == name);
     let mut out = Environment::default();
     for (name, value) in of_caller {
-        if named(name) || (hit("pass", name) && !hit("drop", name) && !holds_password(value)) {
+        // judged by what can be read of them, passed as they are
+        let (shown, text) = (name.to_string_lossy(), value.to_string_lossy());
+        if named(&shown) || (hit("pass", &shown) && !hit("drop", &shown) && !holds_password(&text))
+        {
             out.passed.insert(name.clone(), value.clone());
         } else {
-            out.dropped.push(name.clone());
+            out.dropped.push(shown.into_owned());
         }
     }
     for rule in policy.of("environment", "set") {
@@ -33,6 +40,11 @@ pub fn environment(policy: &Policy, of_caller: &BTreeMap<String, String>) -> Env
         }
     }
     out.passed.insert("STOCKADE".into(), "1".into());
+    // an empty one would mean the current directory
+    let path = out.passed.entry("PATH".into()).or_default();
+    if path.is_empty() {
+        path.push(DEFAULT_PATH);
+    }
     out
 }
 

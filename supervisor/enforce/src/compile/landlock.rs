@@ -7,6 +7,7 @@ use super::{CompileError, Request};
 use crate::backend::landlock::{SCOPES, known, right};
 use crate::plan::{Beneath, Item, Landlock, Source};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const READ: u64 = right::READ_FILE | right::READ_DIR;
@@ -60,26 +61,26 @@ const FOLDERS: &[(&str, &str)] = &[
     ("PYTHONUSERBASE", "python"),
 ];
 
-pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<String, String>) {
+pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<OsString, OsString>) {
     for (name, folder) in FOLDERS {
         let path = request.folder.join(folder);
-        environment.insert((*name).into(), path.display().to_string());
+        environment.insert((*name).into(), path.into());
     }
-    let own = request.folder.join("own").display().to_string();
+    let own = request.folder.join("own");
     let resolver = Resolver::new(request.policy);
     // shells stop at a program that is there and refused: what can't be read is not searched
-    let readable = |dir: &&str| {
-        let real = request.tree.real(Path::new(dir));
+    let readable = |dir: &PathBuf| {
+        let real = request.tree.real(dir);
         real.is_some_and(|real| resolver.shows(&real))
     };
     let path = environment.entry("PATH".into()).or_default();
-    let mut dirs: Vec<&str> = path.split(':').filter(readable).collect();
-    let bin = format!("{own}/bin");
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(path).filter(readable).collect();
     if request.program.is_some() {
-        dirs.push(&bin); // last, so that nothing of the user's is shadowed
+        dirs.push(own.join("bin")); // last, so that nothing of the user's is shadowed
     }
-    *path = dirs.join(":");
-    environment.insert("STOCKADE_OWN".into(), own);
+    // none holds a colon: they were split at them, and the folder's name is stockade's own
+    *path = std::env::join_paths(dirs).unwrap_or_default();
+    environment.insert("STOCKADE_OWN".into(), own.into());
 }
 
 struct Rules {
@@ -288,7 +289,8 @@ fn spread(
     let tree = request.tree;
     let names = names::names(request.policy, tree, tables)?;
     let real = names.into_iter().filter_map(|(name, because)| {
-        let (rights, real) = (wanted(&name), tree.real(&name)?);
+        let real = tree.real(&name)?;
+        let rights = wanted(&name);
         // a link that the rules name shows what it leads to, unless that has rules of its own
         Some((real, (rights, because)))
     });

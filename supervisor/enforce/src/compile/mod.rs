@@ -15,6 +15,7 @@ pub use tree::{HostTree, Kind, Tree};
 use crate::backend::{self, Hold, Host, seccomp};
 use crate::facts::HostFacts;
 use crate::plan::{Held, Level, Limit, Partial, Plan, Terminal, Unmet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use stockade_policy::{Policy, Requirement};
 
@@ -25,7 +26,7 @@ pub struct Request<'a> {
     pub tree: &'a dyn Tree,
     pub level: Level,
     pub terminal: Terminal,
-    pub command: &'a [String],
+    pub command: &'a [OsString],
     /// The file that `command` names, as the host names it.
     pub executable: PathBuf,
     pub directory: PathBuf,

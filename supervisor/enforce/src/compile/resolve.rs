@@ -1,7 +1,9 @@
 //! The rules in the order in which they decide, so that the first that covers a name is the
 //! answer. Separate code from the reference semantics on purpose: a test sees them disagree.
 
-use std::path::Path;
+use super::names::holds_all_of;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use stockade_policy::{Glob, Policy};
 
 /// How a name may be written.
@@ -20,8 +22,12 @@ struct Row<'p> {
     rank: usize,
 }
 
-/// The rows of some keys, the deciding one first.
-struct Rows<'p>(Vec<Row<'p>>);
+/// The rows of some keys, the deciding one first, and by the directory that all names of a
+/// pattern lie below: only those of a name's own directories can cover it.
+struct Rows<'p> {
+    rows: Vec<Row<'p>>,
+    below: HashMap<PathBuf, Vec<usize>>,
+}
 
 impl<'p> Rows<'p> {
     /// `denials` come first among equals.
@@ -41,11 +47,19 @@ impl<'p> Rows<'p> {
         rows.sort_by_cached_key(|r| {
             std::cmp::Reverse((r.glob.specificity(), r.rank, denials.contains(&r.key)))
         });
-        Self(rows)
+        let mut below: HashMap<PathBuf, Vec<usize>> = HashMap::new();
+        for (n, row) in rows.iter().enumerate() {
+            below.entry(row.glob.root()).or_default().push(n);
+        }
+        Self { rows, below }
     }
 
     fn first(&self, path: &Path) -> Option<&Row<'p>> {
-        self.0.iter().find(|r| r.glob.covers(path))
+        let near = path.ancestors().filter_map(|a| self.below.get(a));
+        let first = near
+            .filter_map(|at| at.iter().find(|n| self.rows[**n].glob.covers(path)))
+            .min();
+        first.map(|n| &self.rows[*n])
     }
 }
 
@@ -55,6 +69,9 @@ pub struct Resolver<'p> {
     write: Rows<'p>,
     exec: Rows<'p>,
     exec_default: bool,
+    /// Private directories by their own name.
+    private: HashSet<PathBuf>,
+    protected: Vec<&'p Glob>,
 }
 
 impl<'p> Resolver<'p> {
@@ -75,7 +92,27 @@ impl<'p> Resolver<'p> {
             exec_default: policy
                 .setting("exec.default")
                 .is_some_and(|s| s.value == "allow"),
+            private: policy
+                .of("filesystem", "private")
+                .flat_map(|r| &r.globs)
+                .filter_map(Glob::literal)
+                .collect(),
+            protected: policy
+                .of("filesystem", "protect")
+                .filter(|r| !r.report)
+                .flat_map(|r| &r.globs)
+                .collect(),
         }
+    }
+
+    /// Whether a rule makes exactly this name a private directory.
+    pub fn is_private(&self, path: &Path) -> bool {
+        self.private.contains(path)
+    }
+
+    /// Whether everything in this directory is protected.
+    pub fn protects_all_of(&self, directory: &Path) -> bool {
+        self.protected.iter().any(|g| holds_all_of(g, directory))
     }
 
     pub fn read(&self, path: &Path) -> bool {

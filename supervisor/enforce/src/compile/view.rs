@@ -1,11 +1,12 @@
 //! The view at level `namespaces`: what stands at each path of the session.
 
-use super::names::{holds_all_of, names};
+use super::names::names;
 use super::resolve::{Resolver, Write};
 use super::tree::Kind;
 use super::{CompileError, OWN, Request};
 use crate::plan::{Item, Source};
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use stockade_policy::Policy;
 
@@ -23,13 +24,13 @@ fn put(items: &mut Items, at: PathBuf, source: Source, because: &str) {
     items.insert(at, item);
 }
 
-pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<String, String>) {
+pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<OsString, OsString>) {
     environment.insert("TMPDIR".into(), "/tmp".into());
     environment.insert("STOCKADE_OWN".into(), OWN.into());
     if request.program.is_some() {
         // last, so that nothing of the user's is shadowed
         let path = environment.entry("PATH".into()).or_default();
-        *path = format!("{path}:{OWN}/bin");
+        path.push(format!(":{OWN}/bin"));
     }
 }
 
@@ -111,11 +112,7 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
     };
     let Some(kind) = tree.kind(path) else {
         // an empty directory of its own needs nothing on the host
-        let own = policy
-            .of("filesystem", "private")
-            .flat_map(|r| &r.globs)
-            .any(|g| g.literal().as_deref() == Some(path));
-        return own.then(private);
+        return resolver.is_private(path).then(private);
     };
     if !resolver.read(path) {
         return Some(Source::Masked {
@@ -135,14 +132,9 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
         path: real.clone(),
         writable,
     };
-    let holds_children = || {
-        policy
-            .of("filesystem", "protect")
-            .any(|r| !r.report && r.globs.iter().any(|g| holds_all_of(g, path)))
-    };
     let directory = kind == Kind::Directory;
     Some(match resolver.write(path) {
-        _ if directory && holds_children() => host(false),
+        _ if directory && resolver.protects_all_of(path) => host(false),
         Write::No => host(false),
         Write::Host => host(true),
         Write::Private => private(),
@@ -307,8 +299,11 @@ fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
     let shell = request
         .environment
         .passed
-        .get("SHELL")
-        .map_or("/bin/sh", String::as_str);
+        .get(OsStr::new("SHELL"))
+        .and_then(|s| s.to_str())
+        // it must not add lines or fields
+        .filter(|s| s.starts_with('/') && !s.contains(|c: char| c == ':' || c.is_control()))
+        .unwrap_or("/bin/sh");
     let mut rows = vec![
         (
             "/etc/passwd",

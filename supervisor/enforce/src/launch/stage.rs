@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
@@ -203,9 +203,11 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     }
     nix::unistd::sethostname("stockade").map_err(at(Step::Namespaces))?;
     // here, because only mounts of this mount namespace may be copied (check_mnt)
-    let sources =
-        view::open_sources(&plan.view).map_err(|(item, e)| (Step::Open, number(item), e))?;
-    view::enter(&plan.view, &sources).map_err(|(item, e)| (Step::View, number(item), e))?;
+    with_all_files(|| {
+        let sources =
+            view::open_sources(&plan.view).map_err(|(item, e)| (Step::Open, number(item), e))?;
+        view::enter(&plan.view, &sources).map_err(|(item, e)| (Step::View, number(item), e))
+    })?;
     if plan.own_network {
         sys::loopback_up().map_err(at(Step::Loopback))?;
     }
@@ -217,6 +219,17 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     )
     .map_err(at(Step::Exec))?;
     Ok(0)
+}
+
+/// A view may take more descriptors at once than the caller's soft limit, which is the agent's.
+fn with_all_files<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let failed = at(Step::Open);
+    let files = Resource::RLIMIT_NOFILE;
+    let (soft, hard) = getrlimit(files).map_err(&failed)?;
+    setrlimit(files, hard, hard).map_err(&failed)?;
+    let done = work()?;
+    setrlimit(files, soft, hard).map_err(&failed)?;
+    Ok(done)
 }
 
 /// Forks the agent, then `settles` itself, then reaps until the agent has ended.
@@ -341,7 +354,7 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
     let environment = plan
         .environment
         .iter()
-        .map(|(k, v)| c(format!("{k}={v}").as_bytes()))
+        .map(|(k, v)| c(&[k.as_bytes(), b"=", v.as_bytes()].concat()))
         .collect::<Outcome<Vec<_>>>()?;
     if plan.level == Level::Landlock {
         die_with_parent().map_err(at(Step::Exec))?;
