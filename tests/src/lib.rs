@@ -113,3 +113,10 @@ pub fn text(output: &Output) -> String {
     } = output;
     String::from_utf8_lossy(&[stdout.as_slice(), stderr].concat()).into_owned()
 }
+
+/// Copies a program. By a process of its own: a test's other threads fork, and what inherits the
+/// descriptor that writes it makes the program busy (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    assert!(copied.is_ok_and(|s| s.success()), "{}", to.display());
+}

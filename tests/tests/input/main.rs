@@ -81,7 +81,7 @@ impl Ground {
         std::fs::create_dir(&bin).unwrap();
         let without = Path::new(env!("CARGO_BIN_EXE_without"));
         for (program, name) in [(stockade(), "stockade"), (without, "without")] {
-            std::fs::copy(program, bin.join(name)).unwrap();
+            stockade_tests::copy_program(program, &bin.join(name));
             open(&bin.join(name));
         }
         let ground = Self {

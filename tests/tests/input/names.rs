@@ -79,7 +79,7 @@ fn directories_and_commands_may_have_any_name() {
         for word in &words {
             let folder = ground.folder(ground.at("work").join(word));
             let program = folder.join(word);
-            std::fs::copy("/bin/pwd", &program).unwrap();
+            stockade_tests::copy_program("/bin/pwd".as_ref(), &program);
             for level in LEVELS {
                 let work = ground.at("work");
                 let got = seen(ground, level, |command| {
