@@ -63,8 +63,8 @@ fn what_cannot_be_executed_is_said_as_a_shell_says_it() {
 }
 
 #[test]
-fn home_path_and_tmpdir_may_be_odd() {
-    Ground::each("variables", |ground| {
+fn home_may_be_odd() {
+    Ground::each("home", |ground| {
         let home = |ground: &Ground, value: Option<&str>| {
             let mut command = ground.touch(&[]);
             match value {
@@ -95,6 +95,12 @@ fn home_path_and_tmpdir_may_be_odd() {
             refused(&["No such file", "HOME"])
         };
         ground.checked("HOME unset", &unset, &expected);
+    });
+}
+
+#[test]
+fn path_and_tmpdir_may_be_odd() {
+    Ground::each("path", |ground| {
         for level in LEVELS {
             let mut command = ground.touch(&["--require", level]);
             command.env("TMPDIR", "/no/such");

@@ -37,7 +37,10 @@ pub fn tests(checkout: &Checkout) -> Vec<String> {
             }
             for test in &target.tests {
                 let path = format!("{folder}tests/{test}.rs");
-                match owners.get_mut(&path) {
+                // one with parts is a folder
+                let main = format!("{folder}tests/{test}/main.rs");
+                let known = [&path, &main].into_iter().find(|p| owners.contains_key(*p));
+                match known.and_then(|path| owners.get_mut(path)) {
                     Some(tiers) => tiers.push(&tier.name),
                     None => wrong.push(format!("{FILE}: {}: {path} is not there", tier.name)),
                 }
@@ -66,7 +69,8 @@ pub fn tests(checkout: &Checkout) -> Vec<String> {
 fn same_names<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     let twice = |path: &'a String| {
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let path_of_one = path.strip_suffix("/main.rs").unwrap_or(path);
+        let name = path_of_one.rsplit('/').next().unwrap_or(path);
         let other = names.insert(name, path)?;
         Some(format!(
             "{path}: {other} has the same name; cargo would run both"
@@ -87,13 +91,18 @@ fn folders(checkout: &Checkout) -> BTreeMap<String, &str> {
         .collect()
 }
 
-/// Cargo's own rule: a file right below a crate's `tests/`.
+/// Cargo's own rule: a file right below a crate's `tests/`, or the `main.rs` of a folder there.
 fn is_test(path: &str, folders: &BTreeMap<String, &str>) -> bool {
     folders.values().any(|folder| {
         path.strip_prefix(folder)
             .and_then(|p| p.strip_prefix("tests/"))
-            .is_some_and(|name| !name.contains('/'))
+            .is_some_and(|name| !name.contains('/') || is_main(name))
     })
+}
+
+fn is_main(name: &str) -> bool {
+    name.strip_suffix("/main.rs")
+        .is_some_and(|folder| !folder.contains('/'))
 }
 
 #[cfg(test)]
