@@ -9,8 +9,8 @@ use crate::{packages, top};
 use console::Results;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -142,40 +142,29 @@ fn one(
     Ok((fetched.packages, results))
 }
 
-/// The console's lines as they come, until the guest is off or its time is over.
-fn boot(image: &Path, initramfs: &PathBuf, disk: &Path, log: &Path) -> Result<Results, String> {
-    let mut child = Command::new("qemu-system-x86_64")
-        .args([
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max",
-            "-m",
-            "2048",
-            "-smp",
-            "2",
-        ])
-        .args([
-            "-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none",
-        ])
-        .args([
-            "-no-reboot",
-            "-append",
-            "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off",
-        ])
+/// A virtual machine whose console is this process's to read.
+fn start(image: &Path, initramfs: &Path, disk: &Path) -> Result<Child, String> {
+    let machine = "-accel tcg,thread=multi -cpu max -m 2048 -smp 2 -no-reboot \
+        -display none -serial stdio -monitor none -nic none";
+    let kernel = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off";
+    let disk = format!("file={},format=raw,if=virtio,snapshot=on", disk.display());
+    Command::new("qemu-system-x86_64")
+        .args(machine.split_ascii_whitespace())
+        .args(["-append", kernel])
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
         .arg(initramfs)
-        .arg("-drive")
-        .arg(format!(
-            "file={},format=raw,if=virtio,snapshot=on",
-            disk.display()
-        ))
+        .args(["-drive", &disk])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|e| format!("qemu-system-x86_64: {e}"))?;
+        .map_err(|e| format!("qemu-system-x86_64: {e}"))
+}
+
+/// The console's lines as they come, until the guest is off or its time is over.
+fn boot(image: &Path, initramfs: &Path, disk: &Path, log: &Path) -> Result<Results, String> {
+    let mut child = start(image, initramfs, disk)?;
     let stdout = child.stdout.take().ok_or("no console")?;
     let (to, lines) = mpsc::channel();
     let reader = std::thread::spawn(move || {
