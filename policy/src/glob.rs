@@ -200,6 +200,17 @@ impl Glob {
     }
 
     pub fn covers(&self, path: &Path) -> bool {
+        // most patterns differ from most paths in their first names
+        let mut names = path.iter().skip(1);
+        let literal = self.components.iter().map_while(|c| match c {
+            Component::Literal(l) => Some(l),
+            Component::Wild(_) | Component::Any => None,
+        });
+        for wanted in literal {
+            if names.next().map(OsStrExt::as_bytes) != Some(wanted.as_bytes()) {
+                return false;
+            }
+        }
         covers(&self.components, &parts(path))
     }
 
