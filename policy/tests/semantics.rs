@@ -293,3 +293,105 @@ proptest! {
         prop_assert!(after.verdict(&connect) >= before.verdict(&connect));
     }
 }
+
+/// Names below a workspace unless they start with `~`.
+const PROTECTED: &[&str] = &[
+    ".git/hooks/pre-commit",
+    ".git/modules/a/b/hooks/post-checkout",
+    "~/.bashrc",
+    "~/.zshrc",
+    "~/.profile",
+    "~/.gitconfig",
+    "~/.config/git/config",
+    "~/.ssh/authorized_keys",
+    "~/.local/bin/ls",
+    "~/.config/autostart/x.desktop",
+    "~/.config/systemd/user/x.service",
+    "/var/spool/cron/crontabs/u",
+    ".envrc",
+    ".mise.toml",
+    ".vscode/tasks.json",
+    ".vscode/settings.json",
+    ".vscode/launch.json",
+    ".idea/workspace.xml",
+    ".devcontainer/devcontainer.json",
+    ".claude/settings.json",
+    ".claude/settings.local.json",
+    ".claude/hooks/a.sh",
+    ".mcp.json",
+    ".codex/config.toml",
+    ".cursor/mcp.json",
+    ".gemini/settings.json",
+    ".opencode/plugin/a.ts",
+    ".stockade.toml",
+];
+
+const REPORTED: &[&str] = &[
+    ".git/config",
+    ".git/config.worktree",
+    ".git/modules/a/config",
+    ".github/workflows/ci.yml",
+    "CLAUDE.md",
+    "AGENTS.md",
+    ".claude/commands/a.md",
+    ".claude/agents/a.md",
+    ".claude/skills/a/SKILL.md",
+    "package.json",
+];
+
+/// Beside the names above; nothing acts on these.
+const NEITHER: &[&str] = &[
+    ".git/HEAD",
+    ".git/hooks.old/x",
+    ".vscode/extensions.json",
+    ".claude/notes.md",
+    "src/settings.json",
+    "src/.envrc.example",
+    "docs/CLAUDE.md",
+];
+
+#[test]
+fn the_protect_table_holds_what_acts_outside_later() {
+    let p = policy(vec![]);
+    let at = |name: &str| match name.strip_prefix('~') {
+        Some(tail) => format!("/home/u{tail}"),
+        None if name.starts_with('/') => name.into(),
+        None => format!("/home/u/w/{name}"),
+    };
+    let reports = |name: &str| {
+        p.of("filesystem", "protect")
+            .any(|r| r.report && r.globs.iter().any(|g| g.covers(Path::new(&at(name)))))
+    };
+    for name in PROTECTED {
+        let decided = file(&p, FileOperation::Create, &at(name));
+        assert_eq!(decided.verdict, Verdict::Deny, "{name}");
+        let by = decided.rule.as_str();
+        assert!(
+            by.starts_with("protect:filesystem.protect:"),
+            "{name}: {by}"
+        );
+    }
+    for name in REPORTED {
+        let decided = file(&p, FileOperation::Write, &at(name)).verdict;
+        assert!(decided == Verdict::Allow && reports(name), "{name}");
+    }
+    for name in NEITHER {
+        let decided = file(&p, FileOperation::Write, &at(name)).verdict;
+        assert!(decided == Verdict::Allow && !reports(name), "{name}");
+    }
+}
+
+#[test]
+fn every_protected_name_has_a_reason() {
+    let p = policy(vec![]);
+    let mut count = 0;
+    for rule in p.of("filesystem", "protect") {
+        assert!(
+            rule.because.as_deref().is_some_and(|b| b.len() > 5),
+            "{}",
+            rule.id
+        );
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
