@@ -154,13 +154,13 @@ impl Signals {
 
 /// The shell that started stockade must see a stopped job, as if it had started the agent.
 fn stopped(session: &Session, terminal: Terminal, signal: i32) {
-    if !is_stopped(session) {
+    if !is_stopped(session) || (terminal == Terminal::Shared && is_going_on(session)) {
         return; // somebody continued it already
     }
     let wants_terminal = signal == Signal::SIGTTIN as i32 || signal == Signal::SIGTTOU as i32;
     if !(wants_terminal && foreground()) {
         take_back(terminal);
-        stop();
+        stop(signal);
     }
     if terminal != Terminal::Shared {
         if foreground()
@@ -187,14 +187,39 @@ fn is_stopped(session: &Session) -> bool {
     })
 }
 
+/// In a shared group the terminal stops and the shell continues this process with the others,
+/// one after the other: what looks stopped may just be about to go on.
+fn is_going_on(session: &Session) -> bool {
+    (0..10).any(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        !is_stopped(session)
+    })
+}
+
 /// Whether the terminal is this process group's now.
 fn foreground() -> bool {
     std::fs::File::open("/dev/tty").is_ok_and(|tty| tcgetpgrp(&tty) == Ok(getpgrp()))
 }
 
-fn stop() {
-    // returns when somebody continues this process
-    nix::sys::signal::raise(Signal::SIGSTOP).unwrap_or(());
+/// By the signal that stopped the agent, so that the shell says the same of it; returns when
+/// somebody continues this process.
+fn stop(signal: i32) {
+    let parent = nix::unistd::getppid();
+    let own = nix::unistd::getsid(None);
+    // in an orphaned group the kernel drops the terminal's signals
+    let watched = nix::unistd::getsid(Some(parent)) == own
+        && nix::unistd::getpgid(Some(parent)).is_ok_and(|group| group != getpgrp());
+    let signal = Signal::try_from(signal).unwrap_or(Signal::SIGSTOP);
+    let signal = if watched { signal } else { Signal::SIGSTOP };
+    let mut set = SigSet::empty();
+    set.add(signal);
+    let blocked = SigSet::thread_get_mask().is_ok_and(|mask| mask.contains(signal));
+    nix::sys::signal::raise(signal).unwrap_or(());
+    // one that is blocked takes effect here
+    set.thread_unblock().unwrap_or(());
+    if blocked {
+        set.thread_block().unwrap_or(());
+    }
 }
 
 /// The terminal goes back to this process group, for what the shell or a script does next.

@@ -29,8 +29,8 @@ fn at(step: Step) -> impl Fn(Errno) -> (Step, u32, Errno) {
     move |errno| (step, u32::MAX, errno)
 }
 
-/// What a terminal sends to its whole foreground group, and what the supervisor passes on: the
-/// agent takes them itself.
+/// What a terminal sends to its whole foreground group and a shell's `kill %1` to its job's, and
+/// what the supervisor passes on: the agent takes them itself.
 const TERMINAL: &[Signal] = &[
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -38,6 +38,10 @@ const TERMINAL: &[Signal] = &[
     Signal::SIGTTIN,
     Signal::SIGTTOU,
     Signal::SIGHUP,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
 ];
 
 fn ignore_terminal() -> Result<(), Errno> {
