@@ -41,6 +41,7 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// Try each level and say what is held, or why not and what would lift it
     Doctor {
+        /// For programs
         #[arg(long)]
         json: bool,
     },
@@ -56,6 +57,7 @@ pub struct Run {
     /// As `plan`
     #[arg(long)]
     pub dry_run: bool,
+    /// For programs
     #[arg(long)]
     pub json: bool,
     /// No summary at the end
@@ -78,6 +80,7 @@ pub struct Run {
 pub struct Plan {
     #[command(flatten)]
     pub policy: PolicyOptions,
+    /// For programs
     #[arg(long)]
     pub json: bool,
     /// The plan of this level, whatever the host allows
@@ -142,24 +145,34 @@ pub struct PolicyOptions {
     /// A policy file above all other layers
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// May be read, with all below
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub allow_read: Vec<String>,
+    /// May be read and written
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub allow_write: Vec<String>,
+    /// May be executed
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub allow_exec: Vec<String>,
+    /// May be connected to
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub allow_net: Vec<String>,
+    /// Variables that the command gets
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub allow_env: Vec<String>,
+    /// May not be read
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub deny_read: Vec<String>,
+    /// May not be written
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub deny_write: Vec<String>,
+    /// May not be executed
     #[arg(long, value_name = "PATH", value_delimiter = ',')]
     pub deny_exec: Vec<String>,
+    /// May not be connected to
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub deny_net: Vec<String>,
+    /// Variables that the command does not get
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub deny_env: Vec<String>,
     /// Set a variable for the agent
@@ -182,6 +195,7 @@ pub struct Why {
     pub object: String,
     #[command(flatten)]
     pub policy: PolicyOptions,
+    /// For programs
     #[arg(long)]
     pub json: bool,
 }
@@ -209,12 +223,18 @@ pub enum PolicyCommand {
     Presets { name: Option<String> },
     /// JSON Schema of the format
     Schema,
+    /// Add a line, as `why` prints it, to the user's policy file; the result is checked first
+    Add {
+        #[arg(value_name = "LINE")]
+        line: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
     /// Every entry, the oldest first
     List {
+        /// For programs
         #[arg(long)]
         json: bool,
     },
@@ -233,7 +253,9 @@ pub enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum Generate {
+    /// The manual page, all commands in one
     Man,
+    /// For one shell
     Completions { shell: clap_complete::Shell },
 }
 

@@ -63,10 +63,15 @@ pub fn stored(sources: &Sources, context: &Context) -> Result<String, serde_json
     })
 }
 
+/// Whether this process runs in a session. A command that lies about it gains nothing: what it
+/// could write here is not the user's.
+pub fn inside() -> bool {
+    std::env::var_os("STOCKADE").is_some()
+}
+
 /// Inside a session: its own layers; none outside.
 pub fn read() -> Option<(Sources, Context)> {
-    let folder =
-        std::env::var_os("STOCKADE_OWN").filter(|_| std::env::var_os("STOCKADE").is_some());
+    let folder = std::env::var_os("STOCKADE_OWN").filter(|_| inside());
     let text = std::fs::read_to_string(Path::new(&folder?).join(LAYERS)).ok()?;
     let Stored {
         preset,

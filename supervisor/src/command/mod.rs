@@ -1,16 +1,17 @@
 //! One file a command.
 
+mod add;
 mod check;
 mod doctor;
+mod generate;
 mod policy;
 mod quarantine;
 mod run;
 mod trust;
 mod why;
 
-use crate::cli::{Arguments, Command, Generate};
+use crate::cli::{Arguments, Command};
 use crate::exit::Failure;
-use clap::CommandFactory;
 
 pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
@@ -24,17 +25,6 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Doctor { json } => doctor::run(json),
-        Command::Generate(Generate::Man) => Ok(clap_mangen::Man::new(Arguments::command())
-            .render(&mut std::io::stdout())
-            .map(|()| 0)?),
-        Command::Generate(Generate::Completions { shell }) => {
-            clap_complete::generate(
-                shell,
-                &mut Arguments::command(),
-                "stockade",
-                &mut std::io::stdout(),
-            );
-            Ok(0)
-        }
+        Command::Generate(what) => generate::run(what),
     }
 }

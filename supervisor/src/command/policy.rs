@@ -55,6 +55,7 @@ pub fn run(command: PolicyCommand) -> Result<u8, Failure> {
             })?;
             say(preset.text.trim_end())?;
         }
+        PolicyCommand::Add { line } => return super::add::run(&line),
         PolicyCommand::Schema => say(&format!("{:#}", stockade_policy::json_schema()))?,
     }
     Ok(0)
