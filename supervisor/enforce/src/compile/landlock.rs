@@ -17,7 +17,6 @@ const WRITE: u64 = right::WRITE_FILE | right::ENTRIES | right::REFER | right::TR
 const SYSTEM: &[(&str, u64, &str)] = &[
     ("/proc", READ, "processes, with ptrace's checks"),
     ("/sys/devices/system", READ, "number of processors"),
-    ("/sys/fs/cgroup", READ, "limits of this session"),
     ("/sys/kernel/mm", READ, "sizes of pages"),
     ("/etc/passwd", READ, "names of users"),
     ("/etc/group", READ, "names of groups"),
@@ -146,15 +145,16 @@ pub fn beside(request: &Request<'_>, view: &[Item]) -> Result<Option<Landlock>, 
         return Ok(None);
     }
     let mut rules = Rules::new(abi);
-    let writes = WRITE | right::RESOLVE_UNIX;
+    // RESOLVE_UNIX is for sockets of processes outside alone, and rights add up downwards: given
+    // for a private directory it would open the host's trees that are mounted below
     for item in view {
         let (kind, rights) = match &item.source {
             Source::Host {
                 path,
                 writable: true,
-            } => (request.tree.kind(path), writes),
-            Source::Private { .. } | Source::Overlay { .. } => (Some(Kind::Directory), writes),
-            Source::Copy { .. } => (Some(Kind::File), writes),
+            } => (request.tree.kind(path), WRITE),
+            Source::Private { .. } | Source::Overlay { .. } => (Some(Kind::Directory), WRITE),
+            Source::Copy { .. } => (Some(Kind::File), WRITE),
             Source::Device { .. } => (Some(Kind::Special), right::WRITE_FILE),
             Source::Proc | Source::DevPts => (Some(Kind::Directory), right::WRITE_FILE),
             Source::Host { .. }
@@ -192,7 +192,7 @@ pub fn alone(request: &Request<'_>) -> Result<Landlock, CompileError> {
     let wanted = |path: &Path| {
         let read = if resolver.shows(path) { READ } else { 0 };
         let write = if resolver.write(path) == Write::Host {
-            WRITE | right::RESOLVE_UNIX
+            WRITE
         } else {
             0
         };
@@ -207,7 +207,7 @@ pub fn alone(request: &Request<'_>) -> Result<Landlock, CompileError> {
         rules.give(
             &folder(name),
             Some(Kind::Directory),
-            READ | WRITE | right::RESOLVE_UNIX,
+            READ | WRITE,
             "the session's own",
         );
     }
