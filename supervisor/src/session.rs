@@ -50,6 +50,8 @@ pub struct Over {
     pub result: Result<Exit, LaunchError>,
     /// Ended because its time was over.
     pub timed_out: bool,
+    /// What could not be removed.
+    pub left: Option<String>,
 }
 
 /// Until the agent has ended and nothing of the session runs.
@@ -74,6 +76,7 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 return Over {
                     result: Err(LaunchError::Ended(errno.to_string())),
                     timed_out,
+                    left: None,
                 };
             }
         }
@@ -101,7 +104,12 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 Event::Stopped(signal) => stopped(&session, plan.terminal, signal),
                 Event::Ended(result) => {
                     take_back(plan.terminal);
-                    return Over { result, timed_out };
+                    let left = session.left().map(ToString::to_string);
+                    return Over {
+                        result,
+                        timed_out,
+                        left,
+                    };
                 }
             }
         }

@@ -111,9 +111,14 @@ fn cgroup() -> Cgroup {
     {
         return Cgroup::WithoutControllers;
     }
-    match nix::unistd::access(&folder, nix::unistd::AccessFlags::W_OK) {
-        Ok(()) => Cgroup::Delegated(folder),
-        Err(_) => Cgroup::NotDelegated,
+    let writable =
+        |path: &std::path::Path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok();
+    // as cgroups(7) defines delegation: the directory and these two of its files
+    let files = ["cgroup.procs", "cgroup.subtree_control"].map(|f| folder.join(f));
+    if writable(&folder) && files.iter().all(|f| writable(f)) {
+        Cgroup::Delegated(folder)
+    } else {
+        Cgroup::NotDelegated
     }
 }
 

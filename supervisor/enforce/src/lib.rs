@@ -10,7 +10,7 @@ mod launch;
 mod plan;
 mod sys;
 
-pub use backend::{BACKENDS, Backend, Hold, Host};
+pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_group};
 pub use compile::{
     CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, expand,
 };
@@ -18,5 +18,7 @@ pub use facts::{Architecture, Cgroup, HostFacts};
 pub use launch::{
     Again, Event, Exit, LaunchError, REMOUNT, STAGE, Session, Watched, launch, remount_stage, stage,
 };
-pub use plan::{Beneath, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet};
+pub use plan::{
+    Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet,
+};
 pub use sys::default_action;

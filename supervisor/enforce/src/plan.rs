@@ -109,6 +109,17 @@ pub struct Beneath {
     pub because: String,
 }
 
+/// The control group whose limits hold for the session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The delegated group that the supervisor is started in.
+    pub within: PathBuf,
+    /// Below it: everything that the session runs.
+    pub session: PathBuf,
+    /// Beside it: the supervisor itself, because a group that limits others holds no process.
+    pub supervisor: PathBuf,
+}
+
 /// Who has the terminal's signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +175,9 @@ pub struct Plan {
     /// Memory in bytes and number of processes, held by a cgroup.
     pub memory: Option<u64>,
     pub processes: Option<u64>,
+    /// None where there is nothing for it to hold.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<Group>,
     pub terminal: Terminal,
     #[serde(with = "crate::bytes::pairs")]
     pub environment: Vec<(OsString, OsString)>,

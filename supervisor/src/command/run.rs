@@ -209,6 +209,9 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     findings.extend(said);
     findings.extend(guard.finish(&outside));
     asked.folder.remove()?;
+    if let Some(left) = &over.left {
+        findings.push(Finding::grave(left.clone()));
+    }
     summary(run, &at, &over, &findings);
     status(over)
 }
@@ -259,7 +262,8 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
 
 fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let folder = &asked.folder;
-    let guard = protect::begin(&at.policy, &asked.state, &folder.path, &folder.id)?;
+    let group = at.plan.group.clone();
+    let guard = protect::begin(&at.policy, &asked.state, folder, group)?;
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
@@ -312,6 +316,12 @@ fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
         let seconds = at.plan.wall.unwrap_or(0);
         complain(&format!("stockade: ended after {seconds} s (limits.wall)"));
     }
+    if matches!(over.result, Ok(Exit::OutOfMemory)) {
+        let bytes = at.plan.memory.unwrap_or(0);
+        complain(&format!(
+            "stockade: ended by the kernel: the session used more than {bytes} bytes of memory (limits.memory)"
+        ));
+    }
     if host_network(&at.policy) {
         complain("stockade: the host's network was reachable, unfiltered (network.namespace)");
     }
@@ -336,7 +346,12 @@ fn say_all(findings: &[Finding]) {
 fn status(over: Over) -> Result<u8, Failure> {
     Ok(match over.result? {
         // as timeout(1) says it
-        Exit::Signal(_) if over.timed_out => 124,
+        Exit::Signal(_) | Exit::OutOfMemory if over.timed_out => 124,
+        Exit::OutOfMemory => {
+            let signal = nix::sys::signal::Signal::SIGKILL as i32;
+            session::end_by(signal);
+            u8::try_from(128 + signal).unwrap_or(u8::MAX)
+        }
         Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
         Exit::Signal(signal) => {
             session::end_by(signal);

@@ -11,6 +11,7 @@ pub use again::MountsAgain;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
+use crate::folder::Folder;
 use crate::git::config;
 use quarantine::{Quarantine, What};
 use record::{Mark, Record};
@@ -18,7 +19,7 @@ use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use stockade_enforce::{HostTree, Kind, Reach, Tree, expand};
+use stockade_enforce::{Group, HostTree, Kind, Reach, Tree, expand};
 use stockade_policy::{Glob, Policy};
 
 /// Names looked at below one pattern; a pattern that needs more is an error, never cut short.
@@ -33,7 +34,13 @@ pub struct Guard {
 }
 
 /// Before the start: a session whose record can't be written does not begin.
-pub fn begin(policy: &Policy, state: &Path, folder: &Path, id: &str) -> Result<Guard, Failure> {
+pub fn begin(
+    policy: &Policy,
+    state: &Path,
+    folder: &Folder,
+    group: Option<Group>,
+) -> Result<Guard, Failure> {
+    let Folder { id, path: folder } = folder;
     let reach = Reach::new(policy);
     let mut marks = Vec::new();
     for rule in policy.of("filesystem", "protect") {
@@ -53,7 +60,7 @@ pub fn begin(policy: &Policy, state: &Path, folder: &Path, id: &str) -> Result<G
             }
         }
     }
-    let mut record = Record::new(id, policy);
+    let mut record = Record::new(id, policy, group);
     for (mark, names) in marks {
         for name in names {
             if let Some(stamp) = Stamp::of(&name) {
@@ -190,6 +197,12 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (folder, record) in record::left_behind(state) {
         let session = record.session.clone();
+        // first: nothing of the session runs while names are compared
+        if let Some(Err(left)) = record.group.as_ref().map(stockade_enforce::remove_group) {
+            findings.push(Finding::note(format!(
+                "session {session} was killed: {left}"
+            )));
+        }
         let guard = Guard {
             record,
             folder: folder.path.clone(),

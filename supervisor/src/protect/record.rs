@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use stockade_enforce::Group;
 use stockade_policy::Policy;
 
 const NAME: &str = "record.json";
@@ -21,6 +22,8 @@ pub struct Record {
     supervisor: Process,
     /// Workspaces and home: where quarantined names are taken from by descriptor.
     roots: Vec<PathBuf>,
+    /// The session's cgroup, where its policy limits something that needs one.
+    pub group: Option<Group>,
     pub marks: Vec<Mark>,
     pub seen: BTreeMap<PathBuf, Stamp>,
 }
@@ -55,7 +58,7 @@ impl Process {
 }
 
 impl Record {
-    pub fn new(session: &str, policy: &Policy) -> Self {
+    pub fn new(session: &str, policy: &Policy, group: Option<Group>) -> Self {
         let id = std::process::id();
         let mut roots = policy.context.workspaces.clone();
         roots.push(policy.context.home.clone());
@@ -66,6 +69,7 @@ impl Record {
                 began: String::new(),
             }),
             roots,
+            group,
             marks: Vec::new(),
             seen: BTreeMap::new(),
         }

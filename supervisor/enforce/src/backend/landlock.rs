@@ -158,3 +158,39 @@ pub fn restrict(plan: &Landlock) -> Result<(), (Option<usize>, Errno)> {
     }
     sys::landlock_restrict(ruleset.as_fd()).map_err(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Architecture, Cgroup, HostFacts};
+
+    fn held(abi: u32) -> (Hold, &'static str) {
+        let facts = HostFacts {
+            architecture: Architecture::HOST,
+            landlock_abi: abi,
+            user_namespaces: false,
+            uid: 1000,
+            gid: 1000,
+            groups: Vec::new(),
+            cgroup: Cgroup::None,
+            sockets: Vec::new(),
+        };
+        let level = Level::Landlock;
+        let host = Host {
+            facts: &facts,
+            level,
+        };
+        super::super::best(&R::NoWriteOutside, &host)
+    }
+
+    #[test]
+    fn no_write_outside_needs_the_filter_below_abi_3() {
+        assert!(matches!(held(0), (Hold::None(_), "Landlock")));
+        for abi in [1, 2] {
+            assert_eq!(held(abi), (Hold::FullWith("seccomp"), "Landlock"));
+        }
+        for abi in [3, 9] {
+            assert_eq!(held(abi), (Hold::Full, "Landlock"));
+        }
+    }
+}

@@ -13,8 +13,8 @@ pub use resolve::Reach;
 pub use tree::{HostTree, Kind, Tree};
 
 use crate::backend::{self, Hold, Host, seccomp};
-use crate::facts::HostFacts;
-use crate::plan::{Held, Level, Limit, Partial, Plan, Terminal, Unmet};
+use crate::facts::{Cgroup, HostFacts};
+use crate::plan::{Group, Held, Level, Limit, Partial, Plan, Terminal, Unmet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use stockade_policy::{Policy, Requirement};
@@ -86,6 +86,7 @@ impl Plan {
             wall: None,
             memory: None,
             processes: None,
+            group: None,
             terminal: request.terminal,
             environment: Vec::new(),
             dropped: request.environment.dropped.clone(),
@@ -119,6 +120,7 @@ impl Plan {
         }
         plan.environment = environment.into_iter().collect();
         plan.answer(request);
+        plan.group = group(request, plan.memory.or(plan.processes).is_some());
         for name in denied.iter().filter(|n| !seccomp::known(n)) {
             plan.unmet.push(Unmet {
                 requirement: "system_calls".into(),
@@ -191,6 +193,19 @@ impl Plan {
             stockade_policy::Limit::Processes => self.processes = Some(*amount),
         }
     }
+}
+
+/// Named like the session's own folder, so that what is left of it can be told.
+fn group(request: &Request<'_>, limited: bool) -> Option<Group> {
+    let Cgroup::Delegated(within) = &request.facts.cgroup else {
+        return None; // the limit is not met, and that stops the launch
+    };
+    let id = request.folder.file_name().unwrap_or_default().display();
+    limited.then(|| Group {
+        session: within.join(format!("stockade-{id}")),
+        supervisor: within.join(format!("stockade-supervisor-{id}")),
+        within: within.clone(),
+    })
 }
 
 fn rules<'a>(request: &'a Request<'_>, denied: &'a [String]) -> seccomp::Rules<'a> {

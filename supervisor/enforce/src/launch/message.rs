@@ -5,6 +5,7 @@ pub const SIZE: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Plan,
+    Group,
     Open,
     Namespaces,
     Ids,
@@ -23,6 +24,7 @@ pub enum Step {
 
 const STEPS: &[(Step, &str)] = &[
     (Step::Plan, "reading the plan"),
+    (Step::Group, "joining the cgroup"),
     (Step::Open, "opening"),
     (Step::Namespaces, "making the namespaces"),
     (Step::Ids, "mapping the user"),

@@ -6,6 +6,7 @@ mod message;
 mod remount;
 mod stage;
 
+use crate::backend::cgroup::{GroupError, Limited};
 use crate::plan::{Level, Plan};
 use crate::sys;
 use message::{Message, Step};
@@ -32,6 +33,8 @@ pub const STAGE: &str = "__stage";
 pub enum Exit {
     Code(i32),
     Signal(i32),
+    /// The kernel ended the session: it used more memory than its limit.
+    OutOfMemory,
 }
 
 /// What a running session says.
@@ -46,6 +49,8 @@ pub enum Event {
 pub enum LaunchError {
     #[error("cannot start the stage: {0}")]
     Spawn(#[source] std::io::Error),
+    #[error("{0}")]
+    Group(#[from] GroupError),
     #[error("cannot pass the plan to the stage: {0}")]
     Plan(#[source] std::io::Error),
     #[error("{step}{}: {errno}", object.as_ref().map(|o| format!(" {o}")).unwrap_or_default())]
@@ -72,7 +77,11 @@ impl LaunchError {
                 ..
             } => 127,
             Self::Exec { .. } => 126,
-            Self::Spawn(_) | Self::Plan(_) | Self::Step { .. } | Self::Ended(_) => 125,
+            Self::Spawn(_)
+            | Self::Group(_)
+            | Self::Plan(_)
+            | Self::Step { .. }
+            | Self::Ended(_) => 125,
         }
     }
 
@@ -102,6 +111,8 @@ pub struct Session {
     stage: Child,
     control: OwnedFd,
     descriptors: Descriptors,
+    group: Option<Limited>,
+    left: Option<GroupError>,
 }
 
 struct Control {
@@ -111,6 +122,8 @@ struct Control {
 
 /// Returns when only the exec is left, or with the step that failed.
 pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
+    let group = plan.group.as_ref().map(|g| Limited::make(g, plan));
+    let group = group.transpose()?;
     let mut starting = start(plan)?;
     let (message, fds) = receive(&starting.control);
     match message {
@@ -121,6 +134,8 @@ pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
                     stage,
                     control,
                     descriptors,
+                    group,
+                    left: None,
                 })
             }
             None => Err(LaunchError::Ended(starting.reap())),
@@ -311,6 +326,11 @@ impl Session {
         (id > 0).then(|| nix::unistd::Pid::from_raw(id))
     }
 
+    /// What of the session's cgroup could not be removed when it had ended.
+    pub fn left(&self) -> Option<&GroupError> {
+        self.left.as_ref()
+    }
+
     /// Waits for the next thing that happens. After `Ended` nothing of the session runs.
     pub fn event(&mut self, plan: &Plan) -> Event {
         let (message, _) = receive(&self.control);
@@ -321,10 +341,15 @@ impl Session {
             .stage
             .wait()
             .map_or_else(|e| e.to_string(), |s| s.to_string());
+        let group = self.group.take();
+        let out_of_memory = group.as_ref().is_some_and(Limited::out_of_memory);
+        self.left = group.and_then(|g| g.remove().err());
         Event::Ended(match message {
             Some(Message::Failed { step, item, errno }) => {
                 Err(explain(plan, step, item, Errno::from_raw(errno)))
             }
+            // the stage is in the group too and goes with it, or was just quick enough to say so
+            Some(Message::Exited(-9)) | None if out_of_memory => Ok(Exit::OutOfMemory),
             Some(Message::Exited(status)) if status >= 0 => Ok(Exit::Code(status)),
             Some(Message::Exited(status)) => Ok(Exit::Signal(-status)),
             Some(Message::Started { .. } | Message::Stopped(_)) | None => {

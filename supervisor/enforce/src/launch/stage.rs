@@ -1,7 +1,7 @@
 //! The fresh process that becomes the session: stage, init, agent. Single-threaded throughout.
 
 use super::message::{Message, Step};
-use crate::backend::{landlock, view};
+use crate::backend::{cgroup, landlock, view};
 use crate::plan::{Level, Limit, Plan, Terminal};
 use crate::sys::{self, Fork};
 use caps::CapSet;
@@ -95,6 +95,10 @@ fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
 fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
     let plan: Plan = serde_json::from_reader(std::io::BufReader::new(std::fs::File::from(plan)))
         .map_err(|_| (Step::Plan, u32::MAX, Errno::EBADMSG))?;
+    if let Some(group) = &plan.group {
+        // before the first fork: nothing of the session ever runs outside of its limits
+        cgroup::join(&group.session).map_err(|e| (Step::Group, u32::MAX, e.errno()))?;
+    }
     match plan.level {
         Level::Namespaces => namespaced(control, &plan),
         Level::Landlock => {
