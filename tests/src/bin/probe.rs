@@ -82,8 +82,15 @@ fn attempt(words: &[&str]) -> Tried {
         )
         .map(drop),
         ["unix", path] => unix(UnixAddr::new(path)?),
+        ["unix-own", path] => {
+            let server = std::os::unix::net::UnixListener::bind(path).map_err(of_io)?;
+            unix(UnixAddr::new(path)?)?;
+            server.accept().map(drop).map_err(of_io)
+        }
         ["abstract", name] => unix(UnixAddr::new_abstract(name.as_bytes())?),
         ["listen", path] => listen(path),
+        ["memory", megabytes] => memory(megabytes),
+        ["forks", count] => forks(number(count)),
         ["user-namespace"] => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER),
         ["call32"] => in_a_child(call_of_32_bits),
         ["call", call] => system_call(number(call)),
@@ -192,6 +199,30 @@ fn call_of_32_bits() {}
 
 fn signal(pid: &str) -> Tried {
     nix::sys::signal::kill(Pid::from_raw(number(pid)), nix::sys::signal::Signal::SIGURG)
+}
+
+/// Every page of it written.
+fn memory(megabytes: &str) -> Tried {
+    let bytes = usize::try_from(number(megabytes)).unwrap_or(0) << 20;
+    std::hint::black_box(vec![1_u8; bytes]);
+    Ok(())
+}
+
+/// So many children at once; they are ended before it answers.
+fn forks(count: i32) -> Tried {
+    let mut children = Vec::new();
+    let mut outcome = Ok(());
+    for _ in 0..count {
+        match std::process::Command::new("/bin/sleep").arg("600").spawn() {
+            Ok(child) => children.push(child),
+            Err(error) => outcome = outcome.and(Err(of_io(error))),
+        }
+    }
+    for mut child in children {
+        child.kill().map_err(of_io)?;
+        child.wait().map_err(of_io)?;
+    }
+    outcome
 }
 
 fn inet(kind: SockType) -> nix::Result<std::os::fd::OwnedFd> {
