@@ -32,19 +32,21 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
     deny                    licences, sources and advisories of the crates
     bench [--json]          start-up, memory and size, measured
     aarch64                 the workspace type-checked for aarch64
-    vm [--kernel NAME]...   the end-to-end suites on other kernels, in virtual machines
+    vm [--kernel NAME]... [--suite NAME]...
+                            the end-to-end suites on other kernels, in virtual machines
 --yes installs what is missing without asking";
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
     let (mut yes, mut json) = (false, false);
-    let (mut tiers, mut kernels) = (Vec::new(), Vec::new());
+    let (mut tiers, mut kernels, mut suites) = (Vec::new(), Vec::new(), Vec::new());
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
             ("bench", "--json") => json = true,
             ("vm", "--kernel") => kernels.push(words.next().ok_or(USAGE)?.clone()),
+            ("vm", "--suite") => suites.push(words.next().ok_or(USAGE)?.clone()),
             ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
             _ => return Err(format!("{word}: not an option of {command}\n{USAGE}")),
         }
@@ -52,7 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
     let counted = match command.as_str() {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes),
-        "vm" => return vm::run(yes, &kernels),
+        "vm" => return vm::run(yes, &kernels, &suites),
         "bench" => return bench::run(json, yes),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,

@@ -178,9 +178,11 @@ pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
     fs::copy(top().join("vm-images/main"), &main).map_err(text)?;
     mode(&main, 0o755)?;
     let disk = work.join("disk");
+    let file = fs::File::create(&disk).map_err(text)?;
+    file.set_len(512 << 20).map_err(text)?;
     let mut make = Command::new("/sbin/mkfs.ext4");
     make.args(["-q", "-F", "-E", "root_owner=0:0", "-d"]);
-    must(make.arg(&root.0).arg(&disk).arg("512M"))?;
+    must(make.arg(&root.0).arg(&disk))?;
     Ok(disk)
 }
 

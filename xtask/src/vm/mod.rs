@@ -1,4 +1,4 @@
-//! `cargo xtask vm [--kernel NAME]…`: the end-to-end suites on real other kernels, in QEMU without
+//! `cargo xtask vm [--kernel NAME]… [--suite NAME]…`: the end-to-end suites on real other kernels, in QEMU without
 //! hardware virtualisation; ends with `N passed, N failed`.
 
 mod console;
@@ -57,26 +57,28 @@ struct Guest {
     folders: Vec<String>,
 }
 
-/// None named means all.
-fn chosen<'a>(data: &'a Data, names: &[String]) -> Result<Vec<&'a Kernel>, String> {
-    let all: Vec<&str> = data.kernel.iter().map(|k| k.name.as_str()).collect();
-    if let Some(unknown) = names.iter().find(|n| !all.contains(&n.as_str())) {
-        return Err(format!("no kernel {unknown}; there are {}", all.join(", ")));
+/// What the flag names, all of `there` where it is not given; a name that is not there is an error.
+fn chosen(flag: &str, there: &[String], names: &[String]) -> Result<Vec<String>, String> {
+    match names.iter().find(|n| !there.contains(n)) {
+        Some(unknown) => Err(format!("{flag} {unknown}: there are {}", there.join(", "))),
+        None if names.is_empty() => Ok(there.to_vec()),
+        None => Ok(names.to_vec()),
     }
-    let wanted = |k: &&Kernel| names.is_empty() || names.contains(&k.name);
-    Ok(data.kernel.iter().filter(wanted).collect())
 }
 
-pub fn run(yes: bool, names: &[String]) -> Result<(), String> {
+pub fn run(yes: bool, kernels: &[String], suites: &[String]) -> Result<(), String> {
     let file = top().join("vm-images/kernels.toml");
     let data = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let data: Data = toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))?;
-    let kernels = chosen(&data, names)?;
+    let mut data: Data = toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))?;
+    let names: Vec<String> = data.kernel.iter().map(|k| k.name.clone()).collect();
+    let names = chosen("--kernel", &names, kernels)?;
+    data.kernel.retain(|k| names.contains(&k.name));
+    data.guest.suites = chosen("--suite", &data.guest.suites, suites)?;
     packages::ensure(NEEDED, yes)?;
     let cache = fetch::cache()?;
     let work = cache.join(format!("work.{}", std::process::id()));
     std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
-    let outcome = all(&data, &kernels, &cache, &work);
+    let outcome = all(&data, &cache, &work);
     std::fs::remove_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
     let (passed, failed) = outcome?;
     println!("{passed} passed, {failed} failed");
@@ -87,16 +89,11 @@ pub fn run(yes: bool, names: &[String]) -> Result<(), String> {
     }
 }
 
-fn all(
-    data: &Data,
-    kernels: &[&Kernel],
-    cache: &Path,
-    work: &Path,
-) -> Result<(usize, usize), String> {
+fn all(data: &Data, cache: &Path, work: &Path) -> Result<(usize, usize), String> {
     let disk = image::disk(&data.guest, work)?;
     let (mut passed, mut failed) = (0, 0);
     let mut table = Vec::new();
-    for kernel in kernels {
+    for kernel in &data.kernel {
         println!("== {}", kernel.name);
         match one(kernel, &data.guest, &disk, cache, work) {
             Ok((packages, results)) => {
