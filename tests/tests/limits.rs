@@ -1,5 +1,5 @@
-//! Limits that a cgroup holds, at both levels, started from each group that is to be had here; where
-//! there is none the session is refused with what would help. `cargo xtask vm` has groups always.
+//! Limits that a cgroup holds, at both levels, started from each group that is to be had; where there
+//! is none the session is refused with what would help.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,10 @@ struct Group {
 }
 
 impl Group {
-    /// None where this host delegates none.
     fn all(name: &str) -> Vec<Self> {
         let facts = doctor();
-        let Some(own) = facts["facts"]["cgroup"]["delegated"].as_str() else {
-            return Vec::new();
-        };
-        let own = Path::new(own);
+        let own = facts["facts"]["cgroup"]["delegated"].as_str();
+        let own = Path::new(own.expect("a delegated cgroup"));
         let top = own.ancestors().find(|a| !a.join("cgroup.type").exists());
         let top = Self {
             path: top.unwrap().into(),
@@ -151,6 +148,7 @@ fn without_a_group_a_limit_stops_the_launch_and_says_what_helps() {
 }
 
 #[test]
+#[ignore = "needs a delegated cgroup (version 2) with memory and pids: cargo xtask vm has one"]
 fn a_session_that_uses_too_much_memory_is_ended_and_says_so() {
     let _turn = one_at_a_time();
     for group in Group::all("memory") {
@@ -168,6 +166,7 @@ fn a_session_that_uses_too_much_memory_is_ended_and_says_so() {
 }
 
 #[test]
+#[ignore = "needs a delegated cgroup (version 2) with memory and pids: cargo xtask vm has one"]
 fn processes_beyond_the_limit_are_refused() {
     let _turn = one_at_a_time();
     for group in Group::all("processes") {
@@ -184,6 +183,7 @@ fn processes_beyond_the_limit_are_refused() {
 }
 
 #[test]
+#[ignore = "needs a delegated cgroup (version 2) with memory and pids: cargo xtask vm has one"]
 fn the_group_is_not_for_the_session_to_see_or_change() {
     let script = "until test -s procs; do sleep 0.1; done; p=$(cat procs); \
                   cat $p; echo read $?; echo 0 >$p; echo write $?; mkdir ${p%/*}/own; echo make $?";
@@ -216,6 +216,7 @@ fn the_group_is_not_for_the_session_to_see_or_change() {
 }
 
 #[test]
+#[ignore = "needs a delegated cgroup (version 2) with memory and pids: cargo xtask vm has one"]
 fn what_a_killed_supervisor_left_the_next_run_removes() {
     let _turn = one_at_a_time();
     for group in Group::all("killed") {
