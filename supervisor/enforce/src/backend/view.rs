@@ -38,7 +38,7 @@ const PROC_MASKED: &[&str] = &[
     "timer_list",
     "timer_stats",
 ];
-const SYS_MASKED: &[&str] = &[
+pub const SYS_MASKED: &[&str] = &[
     "firmware",
     "kernel/debug",
     "kernel/tracing",

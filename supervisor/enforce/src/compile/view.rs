@@ -4,6 +4,7 @@ use super::names::names;
 use super::resolve::{Resolver, Write};
 use super::tree::Kind;
 use super::{CompileError, OWN, Request};
+use crate::backend::view::SYS_MASKED;
 use crate::plan::{Item, Source};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -38,7 +39,8 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
     let Request { policy, tree, .. } = request;
     let resolver = Resolver::new(policy);
     let mut items = Items::new();
-    for (at, source, because) in fixed(request).into_iter().chain(texts(request)) {
+    let always = fixed(request).into_iter().chain(host_sys(request));
+    for (at, source, because) in always.chain(texts(request)) {
         put(&mut items, at, source, because);
     }
     for (path, because) in names(policy, *tree, &["filesystem"])? {
@@ -289,6 +291,19 @@ fn fixed(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
     rows.into_iter()
         .map(|((at, source), because)| (at, source, because))
         .chain(devices)
+        .collect()
+}
+
+/// Where /sys is the host's, what a new one would have masked.
+fn host_sys(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
+    if !request.host_network() {
+        return Vec::new();
+    }
+    let paths = SYS_MASKED.iter().map(|name| Path::new("/sys").join(name));
+    let there = paths.filter(|p| request.tree.kind(p) == Some(Kind::Directory));
+    let mask = Source::Masked { directory: true };
+    there
+        .map(|path| (path, mask.clone(), "not a session's business"))
         .collect()
 }
 
