@@ -119,6 +119,28 @@ impl Drop for Group {
     }
 }
 
+/// Whether /sys is a new one or, with the host's network, the host's.
+#[test]
+fn no_session_sees_the_cgroup_file_system() {
+    let place = Place::new("sys");
+    let host = place.path().join("host.toml");
+    let text_of = "version = 1\n[network]\nnamespace = \"host\"\ndefault = \"allow\"\n";
+    std::fs::write(&host, text_of).unwrap();
+    let host = host.display().to_string();
+    let natively = place.command("ls").arg("/sys/fs/cgroup").output().unwrap();
+    assert!(natively.status.success() && !natively.stdout.is_empty());
+    for network in [[].as_slice(), &["--policy", &host]] {
+        let list = |path: &str| {
+            let arguments = ["run", "--quiet", "--require", "namespaces"];
+            let out = place.stockade(&[&arguments, network, &["--", "ls", path]].concat());
+            (out.status.code(), text(&out))
+        };
+        assert_eq!(list("/sys/devices").0, Some(0));
+        let (code, said) = list("/sys/fs/cgroup");
+        assert_ne!(code, Some(0), "{network:?}: {said}");
+    }
+}
+
 #[test]
 fn without_a_group_a_limit_stops_the_launch_and_says_what_helps() {
     let delegated = doctor()["facts"]["cgroup"]["delegated"].is_string();
