@@ -123,10 +123,8 @@ fn mode(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(text)
 }
 
-/// The same disk for each kernel; a boot changes none of it.
-pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
-    let built = built(guest)?;
-    let root = Root(work.join("root"));
+/// What any host has: folders, programs, users.
+fn host(root: &Root, guest: &Guest) -> Result<(), String> {
     for folder in [
         "usr/bin",
         "usr/sbin",
@@ -162,7 +160,14 @@ pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
     root.write("/etc/group", "root:x:0:\ntty:x:5:\nuser:x:1000:\n")?;
     root.write("/etc/nsswitch.conf", "passwd: files\ngroup: files\n")?;
     root.write("/etc/hosts", "127.0.0.1 localhost\n")?;
-    root.write("/etc/hostname", "guest\n")?;
+    root.write("/etc/hostname", "guest\n")
+}
+
+/// The same disk for each kernel; a boot changes none of it.
+pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
+    let built = built(guest)?;
+    let root = Root(work.join("root"));
+    host(&root, guest)?;
     root.write(&format!("/{OWN}/suites"), &guest.suites.join(" "))?;
     let of = |name: &str| {
         built
