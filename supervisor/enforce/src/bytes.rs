@@ -48,6 +48,28 @@ pub mod path {
     }
 }
 
+/// What is known of each path, as a list of pairs: a name of an object would have to be text.
+pub mod map {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Stored, shown};
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    pub fn serialize<S: Serializer, V: Serialize>(
+        map: &BTreeMap<PathBuf, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map.iter().map(|(path, v)| (shown(path.as_os_str()), v)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<PathBuf, V>, D::Error> {
+        let stored = Vec::<(Stored, V)>::deserialize(from)?;
+        let pair = |(path, v): (Stored, V)| (path.taken().into(), v);
+        Ok(stored.into_iter().map(pair).collect())
+    }
+}
+
 /// A list of arguments.
 pub mod list {
     use super::{Deserialize, Deserializer, OsString, Serializer, Stored, shown};
@@ -86,6 +108,7 @@ pub mod pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -96,6 +119,8 @@ mod tests {
         list: Vec<OsString>,
         #[serde(with = "pairs")]
         pairs: Vec<(OsString, OsString)>,
+        #[serde(with = "map")]
+        map: BTreeMap<PathBuf, u8>,
     }
 
     #[test]
@@ -105,6 +130,7 @@ mod tests {
             path: odd().into(),
             list: vec![odd(), "ü".into()],
             pairs: vec![("NAME".into(), odd()), (odd(), "".into())],
+            map: [(odd().into(), 1), ("b".into(), 2)].into(),
         };
         let text = serde_json::to_string(&all).unwrap();
         assert!(text.contains("[[97,255,10],\"ü\"]"), "{text}");

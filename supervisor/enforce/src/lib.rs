@@ -3,7 +3,7 @@
 #![deny(unsafe_code)]
 
 mod backend;
-mod bytes;
+pub mod bytes;
 mod compile;
 mod facts;
 mod launch;

@@ -27,6 +27,7 @@ pub enum What {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
     pub id: String,
+    #[serde(with = "stockade_enforce::bytes::path")]
     pub path: PathBuf,
     pub what: What,
     pub rule: String,

@@ -25,6 +25,7 @@ pub struct Record {
     /// The session's cgroup, where its policy limits something that needs one.
     pub group: Option<Group>,
     pub marks: Vec<Mark>,
+    #[serde(with = "stockade_enforce::bytes::map")]
     pub seen: BTreeMap<PathBuf, Stamp>,
 }
 

@@ -24,7 +24,7 @@ pub struct Stamp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Content {
     Directory,
-    Link(PathBuf),
+    Link(#[serde(with = "stockade_enforce::bytes::path")] PathBuf),
     Hash(String),
     Large { size: u64, changed: i64 },
     Special,
