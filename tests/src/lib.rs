@@ -104,6 +104,17 @@ pub fn doctor() -> serde_json::Value {
     serde_json::from_slice(&out.expect("stockade runs").stdout).expect("facts")
 }
 
+/// Copies a program or script to where it is executed. By a process of its own: a descriptor that
+/// is open for writing here is inherited by whatever another test starts at that moment, and what
+/// is open for writing is not executed (ETXTBSY).
+pub fn install(program: &Path, to: &Path) {
+    let done = Command::new("install")
+        .args(["-m", "755", "--"])
+        .args([program, to])
+        .status();
+    assert!(done.expect("install").success(), "{}", to.display());
+}
+
 /// Both streams as text.
 pub fn text(output: &Output) -> String {
     let Output {
@@ -112,11 +123,4 @@ pub fn text(output: &Output) -> String {
         stderr,
     } = output;
     String::from_utf8_lossy(&[stdout.as_slice(), stderr].concat()).into_owned()
-}
-
-/// Copies a program. By a process of its own: a test's other threads fork, and what inherits the
-/// descriptor that writes it makes the program busy (ETXTBSY).
-pub fn copy_program(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg(from).arg(to).status();
-    assert!(copied.is_ok_and(|s| s.success()), "{}", to.display());
 }

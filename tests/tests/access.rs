@@ -219,7 +219,7 @@ impl Host {
                 std::fs::write(folder.join(file), "text").unwrap();
             }
             for program in ["program", "refused"] {
-                stockade_tests::copy_program("/bin/true".as_ref(), &folder.join(program));
+                stockade_tests::install("/bin/true".as_ref(), &folder.join(program));
             }
         }
         std::fs::write(self.place.home().join("secret"), "text").unwrap();

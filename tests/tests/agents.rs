@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
         for file in ["model.py", "steps.json"] {
             std::fs::copy(Path::new(DATA).join(file), run.at("data").join(file)).unwrap();
         }
-        stockade_tests::copy_program(stockade(), &run.at("data/stockade"));
+        stockade_tests::install(stockade(), &run.at("data/stockade"));
         run.own();
         run.must(&["git", "init", "-q", "-b", "main"]);
         run.must(&["git", "config", "user.name", "test"]);

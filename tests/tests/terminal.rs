@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use stockade_tests::{LEVELS, Place, stockade};
+use stockade_tests::{LEVELS, Place, install, stockade};
 
 /// Longer than anything here takes; a step that takes it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,15 +65,14 @@ impl Shell {
         let bin = place.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
         let own = bin.join("stockade");
-        std::fs::copy(stockade(), &own).unwrap();
+        install(stockade(), &own);
         let prefix = level.map_or(String::new(), |level| {
             format!("{} run --quiet --require {level} --", own.display())
         });
         let script = bin.join("r");
-        std::fs::write(&script, format!("#!/bin/sh\nexec {prefix} \"$@\"\n")).unwrap();
-        for path in [&own, &script] {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-        }
+        let text = place.path().join("r.text");
+        std::fs::write(&text, format!("#!/bin/sh\nexec {prefix} \"$@\"\n")).unwrap();
+        install(&text, &script);
         let size = Winsize {
             ws_row: 24,
             ws_col: 200,

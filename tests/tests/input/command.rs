@@ -1,7 +1,6 @@
 //! What is to be executed, and the variables it is found by.
 
 use crate::{Expected, Ground, refused, runs};
-use std::os::unix::fs::PermissionsExt;
 use stockade_tests::LEVELS;
 
 const fn not_run<'a>(status: i32, says: &'a [&'a str]) -> Expected<'a> {
@@ -15,16 +14,10 @@ const fn not_run<'a>(status: i32, says: &'a [&'a str]) -> Expected<'a> {
 #[test]
 fn what_cannot_be_executed_is_said_as_a_shell_says_it() {
     Ground::each("command", |ground| {
-        let mode = |path: &std::path::Path, mode| {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        };
-        mode(&ground.write("work/plain", "touch started\n"), 0o644);
-        mode(&ground.write("work/no-line", "touch started\n"), 0o755);
-        mode(&ground.write("work/lost", "#!/no/such\n"), 0o755);
-        mode(
-            &ground.write("work/script", "#!/bin/sh\ntouch started\n"),
-            0o755,
-        );
+        ground.write("work/plain", "touch started\n");
+        ground.script("work/no-line", "touch started\n");
+        ground.script("work/lost", "#!/no/such\n");
+        ground.script("work/script", "#!/bin/sh\ntouch started\n");
         std::fs::create_dir(ground.at("work/folder")).unwrap();
         let rows: &[(&str, Expected<'_>)] = &[
             (
@@ -52,8 +45,7 @@ fn what_cannot_be_executed_is_said_as_a_shell_says_it() {
             command.env("PATH", format!("/usr/bin:{}", ground.at("work").display()));
             ground.check("by PATH", &mut command, &not_run(126, &["plain"]));
             // there and executable, and no rule shows it
-            let hidden = ground.write("outside/hidden", "#!/bin/sh\ntouch started\n");
-            mode(&hidden, 0o755);
+            let hidden = ground.script("outside/hidden", "#!/bin/sh\ntouch started\n");
             let deny = ["--deny-exec", hidden.to_str().unwrap()];
             let mut command = ground.stockade(&["run", "--require", level]);
             command.args(deny).arg("--").arg(&hidden);
@@ -63,7 +55,7 @@ fn what_cannot_be_executed_is_said_as_a_shell_says_it() {
 }
 
 #[test]
-fn home_may_be_odd() {
+fn an_odd_home_is_refused_and_none_is_the_databases() {
     Ground::each("home", |ground| {
         let home = |ground: &Ground, value: Option<&str>| {
             let mut command = ground.touch(&[]);
@@ -100,7 +92,7 @@ fn home_may_be_odd() {
 
 #[test]
 fn path_and_tmpdir_may_be_odd() {
-    Ground::each("path", |ground| {
+    Ground::each("variables", |ground| {
         for level in LEVELS {
             let mut command = ground.touch(&["--require", level]);
             command.env("TMPDIR", "/no/such");

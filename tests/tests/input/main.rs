@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use stockade_tests::{Place, stockade, text};
+use stockade_tests::{Place, install, stockade, text};
 
 /// An account of every system that owns nothing.
 const NOBODY: u32 = 65534;
@@ -81,8 +81,7 @@ impl Ground {
         std::fs::create_dir(&bin).unwrap();
         let without = Path::new(env!("CARGO_BIN_EXE_without"));
         for (program, name) in [(stockade(), "stockade"), (without, "without")] {
-            stockade_tests::copy_program(program, &bin.join(name));
-            open(&bin.join(name));
+            install(program, &bin.join(name));
         }
         let ground = Self {
             place,
@@ -130,6 +129,14 @@ impl Ground {
             self.give(folder);
         }
         std::fs::write(&path, text).unwrap();
+        self.give(&path);
+        path
+    }
+
+    /// A script of the user's that is executed.
+    fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.at(name);
+        install(&self.write(&format!("{name}.text"), text), &path);
         self.give(&path);
         path
     }

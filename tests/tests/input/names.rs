@@ -19,13 +19,12 @@ fn odd() -> OsString {
 }
 
 /// The last words of a `stockade` that prints exactly what the session sees.
-fn seen(ground: &mut Ground, level: &str, set: impl Fn(&mut std::process::Command)) -> Vec<u8> {
+fn seen(ground: &Ground, level: &str, set: impl Fn(&mut std::process::Command)) -> Vec<u8> {
     let mut command = ground.stockade(&["run", "--quiet", "--require", level]);
     set(&mut command);
     let out = command.output().unwrap();
-    if !out.status.success() || !out.stderr.is_empty() {
-        ground.fail(level, &stockade_tests::text(&out));
-    }
+    let clean = out.status.success() && out.stderr.is_empty();
+    assert!(clean, "{level} {command:?}: {}", stockade_tests::text(&out));
     out.stdout
 }
 
@@ -79,7 +78,7 @@ fn directories_and_commands_may_have_any_name() {
         for word in &words {
             let folder = ground.folder(ground.at("work").join(word));
             let program = folder.join(word);
-            stockade_tests::copy_program("/bin/pwd".as_ref(), &program);
+            stockade_tests::install("/bin/pwd".as_ref(), &program);
             for level in LEVELS {
                 let work = ground.at("work");
                 let got = seen(ground, level, |command| {
@@ -141,5 +140,54 @@ fn what_a_policy_has_to_name_is_refused_when_it_cannot() {
         let mut command = ground.touch(&[]);
         command.env("TMPDIR", "/tmp/*");
         ground.check("star", &mut command, &refused(&["TMPDIR", "a pattern"]));
+    });
+}
+
+/// A name that is no text must not be a way past the comparison at the end.
+#[test]
+fn protected_names_may_have_any_bytes() {
+    Ground::each("names-protected", |ground| {
+        let mut hook = OsString::from("work/.git/hooks/pre-");
+        hook.push(odd());
+        for level in LEVELS {
+            // one that is there already does not stop the start
+            let before = ground.at(&hook);
+            std::fs::write(&before, "old").unwrap();
+            ground.give(&before);
+            let script = r#"
+                module=$(printf '.git/modules/m\377/hooks') && mkdir -p "$module"
+                echo x > "$module/post-checkout"; ln -s "$(printf 'to\377')" .envrc; touch started"#;
+            let mut command = ground.stockade(&["run", "--require", level, "--", "sh", "-c"]);
+            command.arg(script);
+            let says = ["modules", ".envrc appeared and is in the quarantine"];
+            let out = ground.check(level, &mut command, &crate::runs(&says));
+            let module = ground
+                .at("work/.git/modules")
+                .join(OsStr::from_bytes(b"m\xff"));
+            for made in [module.join("hooks/post-checkout"), ground.at("work/.envrc")] {
+                if made.symlink_metadata().is_ok() {
+                    ground.fail(level, &format!("{made:?}: {}", stockade_tests::text(&out)));
+                }
+            }
+            let listed = ground.stockade(&["quarantine", "list"]).output().unwrap();
+            let listed = stockade_tests::text(&listed);
+            let ids: Vec<&str> = listed.lines().filter_map(|l| l.split(' ').next()).collect();
+            assert_eq!(ids.len(), 2, "{listed}");
+            for id in ids {
+                let restored = ground
+                    .stockade(&["quarantine", "restore", "--yes", id])
+                    .output();
+                let restored = restored.unwrap();
+                assert!(
+                    restored.status.success(),
+                    "{}",
+                    stockade_tests::text(&restored)
+                );
+            }
+            assert!(module.join("hooks/post-checkout").is_file());
+            std::fs::remove_dir_all(ground.at("work/.git/modules")).unwrap();
+            std::fs::remove_file(ground.at("work/.envrc")).unwrap();
+            std::fs::remove_file(before).unwrap();
+        }
     });
 }
