@@ -231,7 +231,7 @@ fn stop(signal: i32) {
 }
 
 /// The terminal goes back to this process group, for what the shell or a script does next.
-fn take_back(terminal: Terminal) {
+pub fn take_back(terminal: Terminal) {
     if terminal != Terminal::Foreground {
         return;
     }

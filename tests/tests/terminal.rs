@@ -557,3 +557,24 @@ fn without_a_terminal_nothing_opens_one() {
         assert!(text.ends_with("none\n"), "{level}: {text}");
     }
 }
+
+/// A launch that fails after the terminal was handed over gives it back to the script around it.
+#[test]
+fn a_failed_launch_leaves_the_terminal_to_the_script() {
+    let user = nix::unistd::geteuid().is_root().then_some(NOBODY);
+    for level in LEVELS {
+        let shell = Shell::new("failed", Some(level), user);
+        // more than an ordinary user may set: refused in the agent's own process
+        let policy = shell.place.path().join("files.toml");
+        std::fs::write(&policy, "version = 1\n[limits]\nfiles = 2000000000\n").unwrap();
+        let played = shell.play(&[
+            Line("sh -c 'stockade run --policy ../files.toml -- true; echo st\"\"ate $?; read -r line; echo go\"\"t $line'"),
+            See("setting the limits: EPERM"),
+            See("state 125"),
+            Line("typed"),
+            See("got typed"),
+            Prompt(0),
+        ]);
+        played.unwrap_or_else(|e| panic!("{level}: {e}"));
+    }
+}

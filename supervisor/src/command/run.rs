@@ -268,7 +268,9 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
     let prepared = Prepared::new(home, &at.copies).map_err(copies)?;
-    let session = launch(&at.plan)?;
+    let launched = launch(&at.plan);
+    // the step that failed may have come after the terminal was handed over
+    let session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
     let copy_back = match session.home() {
         Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(copies)?),
         None => None,
