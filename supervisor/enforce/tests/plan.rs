@@ -361,3 +361,20 @@ fn a_destination_that_somebody_asks_for_stops_and_one_of_an_agent_is_listed() {
     let open = compiled("[network]\nnamespace = 'host'\ndefault = 'allow'");
     assert!(open.not_reachable.is_empty() && open.unmet.is_empty());
 }
+
+#[test]
+fn a_level_that_the_policy_requires_is_required() {
+    let unmet = |required: &str, level| {
+        let policy = policy("agent", &format!("[enforcement]\nrequire = '{required}'"));
+        let plan = plan(&policy, &facts(), level);
+        plan.unmet.iter().any(|u| u.requirement == "level")
+    };
+    for (required, landlock, namespaces) in [
+        ("landlock", false, false),
+        ("namespaces", true, false),
+        ("bpf", true, true),
+    ] {
+        assert_eq!(unmet(required, Level::Landlock), landlock, "{required}");
+        assert_eq!(unmet(required, Level::Namespaces), namespaces, "{required}");
+    }
+}

@@ -230,11 +230,17 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
     for level in asked.levels() {
         let at = asked.at(level)?;
         if let Some(first) = at.plan.unmet.first() {
+            let lowered = refused
+                .as_ref()
+                .map_or_else(String::new, |(higher, error)| {
+                    format!(" (level {higher} was refused: {error})")
+                });
             return Err(Failure::Unmet(format!(
-                "{} ({}) at level {level}: {}",
+                "{} ({}) at level {level}: {}{}",
                 escaped(&first.rule),
                 first.requirement,
-                first.why
+                first.why,
+                escaped(&lowered)
             )));
         }
         match try_level(asked, at) {

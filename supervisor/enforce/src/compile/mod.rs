@@ -134,6 +134,7 @@ impl Plan {
     /// How well this level holds each requirement: what nothing holds stops the launch, what is
     /// held in part needs the policy's word.
     fn answer(&mut self, request: &Request<'_>) {
+        self.unmet.extend(too_low(request));
         let host = Host {
             facts: request.facts,
             level: request.level,
@@ -205,6 +206,24 @@ fn group(request: &Request<'_>, limited: bool) -> Option<Group> {
         session: within.join(format!("stockade-{id}")),
         supervisor: within.join(format!("stockade-supervisor-{id}")),
         within: within.clone(),
+    })
+}
+
+/// `enforcement.require`: the words of its key stand from the lowest level to the highest.
+fn too_low(request: &Request<'_>) -> Option<Unmet> {
+    let setting = request.policy.setting("enforcement.require")?;
+    let held = match setting.value.as_str() {
+        "landlock" => true,
+        "namespaces" => request.level >= Level::Namespaces,
+        _ => false,
+    };
+    (!held).then(|| Unmet {
+        requirement: "level".into(),
+        rule: setting.id.to_string(),
+        why: format!(
+            "the policy requires level {}; this is {}",
+            setting.value, request.level
+        ),
     })
 }
 
