@@ -93,13 +93,13 @@ fn limits_of_the_caller_are_an_error_that_names_them_or_hold_for_the_command() {
         for level in LEVELS {
             let options = ["--require", level];
             let mut command = ground.by_shell("ulimit -n 16; exec \"$@\"", &options);
-            let out = command.output().unwrap();
-            let expected = if out.status.code() == Some(0) {
-                runs(&[])
+            // a view takes a descriptor for each of its mounts; rules of Landlock one after the other
+            let expected = if level == "namespaces" {
+                refused(&["opening", "EMFILE: Too many open files"])
             } else {
-                refused(&["EMFILE"])
+                runs(&[])
             };
-            ground.checked(&format!("16 files at {level}"), &out, &expected);
+            ground.check(&format!("16 files at {level}"), &mut command, &expected);
             let mut command = ground.by_shell("ulimit -f 0; exec \"$@\"", &options);
             let expected = refused(&["ulimit -f", "0 bytes"]);
             ground.check(&format!("no file size at {level}"), &mut command, &expected);
