@@ -5,37 +5,39 @@ use crate::exit::Failure;
 use crate::layers;
 use crate::output::{escaped, say};
 use std::path::{Path, PathBuf};
-use stockade_policy::{Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Verdict};
+use stockade_policy::{
+    Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Rule, Verdict,
+};
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
     let policy = layers::policy(&why.policy)?;
-    let file = |operation| {
-        let path = object(&why.object, &policy.context.home)?;
-        let decision = policy.decide(&Access::File {
-            operation,
-            path: &path,
-        });
-        Ok::<_, Failure>((decision, path.display().to_string()))
+    let path = match why.verb {
+        Verb::Connect => None,
+        Verb::Read | Verb::Write | Verb::Exec => Some(object(&why.object, &policy.context.home)?),
     };
-    // the object as the line that would change it has to name it
-    let (decision, named) = match why.verb {
-        Verb::Read => file(FileOperation::Read)?,
-        Verb::Write => file(FileOperation::Write)?,
-        Verb::Exec => {
-            let path = object(&why.object, &policy.context.home)?;
-            let access = Access::Exec {
-                path: &path,
-                written: false,
-            };
-            (policy.decide(&access), path.display().to_string())
-        }
-        Verb::Connect => (connect(&policy, &why.object)?, why.object.clone()),
+    let file = |operation, path| policy.decide(&Access::File { operation, path });
+    let decision = match (why.verb, path.as_deref()) {
+        (Verb::Read, Some(path)) => file(FileOperation::Read, path),
+        (Verb::Write, Some(path)) => file(FileOperation::Write, path),
+        (Verb::Exec, Some(path)) => policy.decide(&Access::Exec {
+            path,
+            written: false,
+        }),
+        (Verb::Connect, _) | (_, None) => connect(&policy, &why.object)?,
     };
     let Decision { verdict, rule } = &decision;
-    let by = policy.rules().iter().find(|r| r.id == *rule);
-    let because = by.and_then(|r| r.because.clone());
-    let note = by.and_then(|r| note(r.key.name));
-    let line = change(why.verb, &named, *verdict);
+    let decided = policy.rules().iter().find(|r| r.id == *rule);
+    let because = decided.and_then(|r| r.because.clone());
+    let note = decided.and_then(|r| note(r.key.name));
+    let line = match decided {
+        // of equal patterns the stricter decides, so allowing the name beside would not do
+        Some(rule) if rule.key.name == "protect" => taken_away(rule),
+        _ => {
+            let shown = path.map(|p| p.to_string_lossy().into_owned());
+            let object = shown.as_deref().unwrap_or(&why.object);
+            change(why.verb, object, *verdict)
+        }
+    };
     if why.json {
         let value = serde_json::json!({ "verdict": verdict, "rule": rule, "because": because, "note": note, "change": line });
         say(&value.to_string())?;
@@ -128,6 +130,17 @@ fn connect(policy: &stockade_policy::Policy, text: &str) -> Result<Decision, Fai
     }
 }
 
+/// The line that takes the rule away.
+fn taken_away(rule: &Rule) -> String {
+    let (layer, _) = rule.id.as_str().split_once(':').unwrap_or_default();
+    format!(
+        "[{}] {} = [{}]    # in a layer above {layer}",
+        rule.key.table,
+        rule.key.name,
+        serde_json::json!(format!("!{}", rule.text))
+    )
+}
+
 fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
     let (table, allow, deny) = match verb {
         Verb::Read => ("filesystem", "read", "deny_read"),
@@ -139,6 +152,11 @@ fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
         deny
     } else {
         allow
+    };
+    let object = match verb {
+        Verb::Connect => object.to_owned(),
+        // the name itself, not a pattern
+        Verb::Read | Verb::Write | Verb::Exec => object.replace('*', "[*]"),
     };
     format!("[{table}] {key} = [{}]", serde_json::json!(object))
 }
