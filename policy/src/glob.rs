@@ -133,6 +133,9 @@ impl Glob {
         if text.contains('\0') {
             return Err(GlobError::Nul);
         }
+        if text.split('/').any(|part| part == "..") {
+            return Err(GlobError::ParentComponent);
+        }
         let rooted = text.starts_with(['/', '~', '$']);
         if !rooted && !relative {
             return Err(GlobError::NotAbsolute);
