@@ -4,9 +4,10 @@ use crate::cli::{Verb, Why};
 use crate::exit::Failure;
 use crate::layers;
 use crate::output::{escaped, say};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use stockade_policy::{
-    Access, Decision, FileOperation, NetworkRule, Peer, Protocol, Rule, Verdict,
+    Access, Decision, FileOperation, NetworkRule, Peer, Policy, Protocol, Rule, Verdict,
 };
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
@@ -31,7 +32,9 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
     let note = decided.and_then(|r| note(r.key.name));
     let line = match decided {
         // of equal patterns the stricter decides, so allowing the name beside would not do
-        Some(rule) if rule.key.name == "protect" => taken_away(rule),
+        Some(rule) if rule.key.name == "protect" => {
+            taken_away(&policy, path.as_deref().unwrap_or(Path::new("/")))
+        }
         _ => {
             let shown = path.map(|p| p.to_string_lossy().into_owned());
             let object = shown.as_deref().unwrap_or(&why.object);
@@ -106,7 +109,7 @@ fn object(text: &str, home: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn connect(policy: &stockade_policy::Policy, text: &str) -> Result<Decision, Failure> {
+fn connect(policy: &Policy, text: &str) -> Result<Decision, Failure> {
     let usage = |why: String| Failure::Usage(format!("connect takes HOST:PORT: {why}"));
     let rule = NetworkRule::parse(text).map_err(usage)?;
     if rule.ports.0 != rule.ports.1 {
@@ -130,14 +133,17 @@ fn connect(policy: &stockade_policy::Policy, text: &str) -> Result<Decision, Fai
     }
 }
 
-/// The line that takes the rule away.
-fn taken_away(rule: &Rule) -> String {
-    let (layer, _) = rule.id.as_str().split_once(':').unwrap_or_default();
+/// The line that takes away what protects the name: more than one layer may.
+fn taken_away(policy: &Policy, path: &Path) -> String {
+    let covers = |r: &&Rule| !r.report && r.globs.iter().any(|g| g.covers(path));
+    let rules: Vec<_> = policy.of("filesystem", "protect").filter(covers).collect();
+    let texts: BTreeSet<_> = rules.iter().map(|r| format!("!{}", r.text)).collect();
+    let highest = rules.iter().max_by_key(|r| r.rank);
+    let layer = highest.and_then(|r| r.id.as_str().split_once(':'));
     format!(
-        "[{}] {} = [{}]    # in a layer above {layer}",
-        rule.key.table,
-        rule.key.name,
-        serde_json::json!(format!("!{}", rule.text))
+        "[filesystem] protect = {}    # in a layer above {}",
+        serde_json::json!(texts),
+        layer.unwrap_or_default().0
     )
 }
 
