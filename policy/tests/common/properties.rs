@@ -287,40 +287,7 @@ fn accesses(maker: &mut Maker<'_>, mut look: impl FnMut(&Access<'_>)) {
         for written in [false, true] {
             look(&Access::Exec { path: &to, written });
         }
-        let name = maker.of(&[
-            "a.example",
-            "b.a.example",
-            "c.b.a.example",
-            "example",
-            "other",
-        ]);
-        let name = Hostname::parse(name).expect("a name");
-        let address: IpAddr = maker
-            .of(&[
-                "10.1.2.3",
-                "10.9.9.9",
-                "127.0.0.1",
-                "::1",
-                "::ffff:10.1.2.3",
-                "8.8.8.8",
-            ])
-            .parse()
-            .expect("an address");
-        let port = maker.of(&[80, 85, 443, 53]);
-        let protocol = maker.of(&[Protocol::Tcp, Protocol::Udp]);
-        for (name, address) in [
-            (Some(&name), None),
-            (None, Some(address)),
-            (Some(&name), Some(address)),
-        ] {
-            look(&Access::Connect {
-                name,
-                address,
-                port,
-                protocol,
-            });
-        }
-        look(&Access::Bind { address, port });
+        connections(maker, &mut look);
     }
     for (inside, ptrace) in [(false, false), (false, true), (true, false), (true, true)] {
         look(&Access::Process { inside, ptrace });
@@ -329,4 +296,41 @@ fn accesses(maker: &mut Maker<'_>, mut look: impl FnMut(&Access<'_>)) {
     look(&Access::SystemCall {
         name: "personality",
     });
+}
+
+fn connections(maker: &mut Maker<'_>, look: &mut impl FnMut(&Access<'_>)) {
+    let name = maker.of(&[
+        "a.example",
+        "b.a.example",
+        "c.b.a.example",
+        "example",
+        "other",
+    ]);
+    let name = Hostname::parse(name).expect("a name");
+    let address: IpAddr = maker
+        .of(&[
+            "10.1.2.3",
+            "10.9.9.9",
+            "127.0.0.1",
+            "::1",
+            "::ffff:10.1.2.3",
+            "8.8.8.8",
+        ])
+        .parse()
+        .expect("an address");
+    let port = maker.of(&[80, 85, 443, 53]);
+    let protocol = maker.of(&[Protocol::Tcp, Protocol::Udp]);
+    for (name, address) in [
+        (Some(&name), None),
+        (None, Some(address)),
+        (Some(&name), Some(address)),
+    ] {
+        look(&Access::Connect {
+            name,
+            address,
+            port,
+            protocol,
+        });
+    }
+    look(&Access::Bind { address, port });
 }
