@@ -1,4 +1,4 @@
-//! The properties of `common/properties.rs`, over random bytes and over every input that fuzzing
+//! The properties of `common/properties.rs`, over random bytes and over every input that was
 //! once found wrong (`tests/corpus/found/TARGET/`).
 
 #[path = "common/properties.rs"]
@@ -80,8 +80,9 @@ proptest! {
 }
 
 #[test]
-fn what_fuzzing_found_stays_right() {
+fn what_was_once_found_wrong_stays_right() {
     found("parse", as_text);
-    found("merge", properties::merge);
     found("verdict", properties::verdict);
+    // an untrusted `ask`, more specific than a denial
+    assert!(found("merge", properties::merge) > 0);
 }
