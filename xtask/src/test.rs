@@ -2,7 +2,7 @@
 
 use crate::counts::{self, Counts};
 use crate::tiers::{Step, Target, Tier, Tiers};
-use crate::{aarch64, deny, packages, tidy, top};
+use crate::{aarch64, deny, packages, tidy, top, vm};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
@@ -28,6 +28,7 @@ pub fn run(names: &[String], yes: bool) -> Result<(), String> {
             needs: _,
             steps,
             targets,
+            guests: _,
         } = tier;
         println!(
             "== {name}: {about}\n   privileges: {privileges}; network: {network}; about {minutes} min"
@@ -67,6 +68,7 @@ fn run_step(step: Step, yes: bool) -> Result<Counts, String> {
         Step::Tidy => tidy::run(),
         Step::Licences => deny::run(),
         Step::Aarch64 => aarch64::run(yes),
+        Step::Machines => vm::counted(yes, &[], &[]),
     }
 }
 

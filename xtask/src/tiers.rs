@@ -27,6 +27,9 @@ pub struct Tier {
     pub steps: Vec<Step>,
     #[serde(default)]
     pub targets: Vec<Target>,
+    /// What only the step `machines` runs, inside of them.
+    #[serde(default)]
+    pub guests: Vec<Target>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -37,6 +40,7 @@ pub enum Step {
     Tidy,
     Licences,
     Aarch64,
+    Machines,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,6 +10,7 @@ const CRATES: &[(&str, Option<&[&str]>)] = &[
     ("stockade", Some(&["stockade-policy", "stockade-enforce"])),
     ("stockade-tests", None),
     ("xtask", None),
+    ("stockade-fuzz", Some(&["stockade-policy"])),
 ];
 
 /// Nothing depends on these.

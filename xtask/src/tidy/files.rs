@@ -50,7 +50,7 @@ const PLACES: &[(&str, &str)] = &[
 ];
 
 /// Home directories of examples.
-const EXAMPLES: &[&str] = &["u", "user", "alice", "me"];
+const EXAMPLES: &[&str] = &["u", "user", "you", "alice", "me"];
 
 /// What may: cargo writes its own name for the default registry; a guest's paths are no machine's.
 const EXEMPT: &[&str] = &["Cargo.lock", "vm-images/init"];

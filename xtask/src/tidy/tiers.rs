@@ -24,7 +24,7 @@ pub fn tests(checkout: &Checkout) -> Vec<String> {
         if tier.steps.is_empty() && tier.targets.is_empty() {
             wrong.push(format!("{FILE}: tier {} runs nothing", tier.name));
         }
-        for target in &tier.targets {
+        for target in tier.targets.iter().chain(&tier.guests) {
             let Some(folder) = folders.get(target.package.as_str()) else {
                 wrong.push(format!(
                     "{FILE}: {}: no crate {}",

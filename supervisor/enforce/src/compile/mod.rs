@@ -121,13 +121,7 @@ impl Plan {
         plan.environment = environment.into_iter().collect();
         plan.answer(request);
         plan.group = group(request, plan.memory.or(plan.processes).is_some());
-        for name in denied.iter().filter(|n| !seccomp::known(n)) {
-            plan.unmet.push(Unmet {
-                requirement: "system_calls".into(),
-                rule: name.clone(),
-                why: "no such system call is known here".into(),
-            });
-        }
+        plan.unmet.extend(unknown_calls(&denied));
         Ok(plan)
     }
 
@@ -206,6 +200,15 @@ fn group(request: &Request<'_>, limited: bool) -> Option<Group> {
         session: within.join(format!("stockade-{id}")),
         supervisor: within.join(format!("stockade-supervisor-{id}")),
         within: within.clone(),
+    })
+}
+
+fn unknown_calls(denied: &[String]) -> impl Iterator<Item = Unmet> {
+    let unknown = denied.iter().filter(|n| !seccomp::known(n));
+    unknown.map(|name| Unmet {
+        requirement: "system_calls".into(),
+        rule: name.clone(),
+        why: "no such system call is known here".into(),
     })
 }
 
