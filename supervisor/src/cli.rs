@@ -26,6 +26,8 @@ pub enum Command {
     Stage { arguments: Vec<String> },
     #[command(name = "__remount", hide = true)]
     Remount { arguments: Vec<OsString> },
+    #[command(name = "__keeper", hide = true)]
+    Keeper,
     /// Say whether an access is allowed, by which rule, and which line would change it
     #[command(alias = "explain")]
     Why(Box<Why>),
@@ -66,6 +68,10 @@ pub struct Run {
     /// Not started at any other level
     #[arg(long, value_name = "LEVEL")]
     pub require: Option<LevelName>,
+    /// Have a cgroup made through sudo, for limits.memory and limits.processes; everything else,
+    /// the command too, runs as the user
+    #[arg(long)]
+    pub sudo: bool,
     /// Leave the agent's own sandbox on
     #[arg(long)]
     pub keep_agent_sandbox: bool,
@@ -117,6 +123,7 @@ impl From<Plan> for Run {
             json,
             quiet: false,
             require,
+            sudo: false,
             keep_agent_sandbox,
             force_workspace,
             command,

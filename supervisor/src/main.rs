@@ -9,6 +9,7 @@ mod finding;
 mod folder;
 mod git;
 mod installation;
+mod keeper;
 mod layers;
 mod output;
 mod own;

@@ -201,3 +201,109 @@ fn what_a_killed_supervisor_left_the_next_run_removes() {
         }
     }
 }
+
+/// An ordinary user, started where nothing is delegated, with a `sudo` in front of PATH.
+struct Sudo {
+    place: Place,
+    /// Whether that program has root's rights.
+    works: bool,
+}
+
+const ORDINARY: u32 = 12345;
+
+impl Sudo {
+    fn new(name: &str) -> Self {
+        let place = Place::new(name);
+        let works = nix::unistd::geteuid().is_root();
+        let bin = place.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        stockade_tests::install(probe().as_ref(), &bin.join("sudo"));
+        if works {
+            use std::os::unix::fs::PermissionsExt;
+            let set_id = std::fs::Permissions::from_mode(0o4755);
+            std::fs::set_permissions(bin.join("sudo"), set_id).unwrap();
+            for folder in [place.home(), place.work()] {
+                std::os::unix::fs::chown(folder, Some(ORDINARY), Some(ORDINARY)).unwrap();
+            }
+        }
+        let limits = "version = 1\n[limits]\nmemory = \"64M\"\nprocesses = 20\n";
+        std::fs::write(place.path().join("limits.toml"), limits).unwrap();
+        Self { place, works }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let id = ORDINARY.to_string();
+        let mut command = if self.works {
+            let mut command = self.place.command("setpriv");
+            command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]);
+            command.arg(stockade());
+            command
+        } else {
+            self.place.command(stockade())
+        };
+        let bin = self.place.path().join("bin");
+        command
+            .args(["run", "--sudo", "--allow-read", probe(), "--policy"])
+            .arg(self.place.path().join("limits.toml"))
+            .arg("--")
+            .args(words)
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        command
+    }
+}
+
+/// Groups that a keeper made.
+fn kept() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/sys/fs/cgroup").unwrap();
+    let paths = entries.map(|e| e.unwrap().path());
+    let name = format!("stockade-{ORDINARY}-");
+    paths
+        .filter(|p| p.file_name().unwrap().to_string_lossy().starts_with(&name))
+        .collect()
+}
+
+#[test]
+fn sudo_makes_a_group_and_nothing_else_runs_as_root() {
+    let _turn = one_at_a_time();
+    let sudo = Sudo::new("sudo");
+    if !sudo.works {
+        // a sudo that may not is said, and nothing starts
+        let out = sudo.command(&["touch", "started"]).output().unwrap();
+        assert_eq!(out.status.code(), Some(125), "{}", text(&out));
+        assert!(text(&out).contains("--sudo"), "{}", text(&out));
+        assert!(!sudo.place.work().join("started").exists());
+        return;
+    }
+    let out = sudo.command(&["id", "-u"]).output().unwrap();
+    assert_eq!(text(&out), format!("{ORDINARY}\n"));
+    let out = sudo.command(&[probe(), "memory", "16"]).output().unwrap();
+    assert_eq!(text(&out), "ok\n");
+    let out = sudo.command(&[probe(), "memory", "256"]).output().unwrap();
+    assert_eq!(out.status.signal(), Some(9), "{}", text(&out));
+    let out = sudo.command(&[probe(), "forks", "20"]).output().unwrap();
+    assert_eq!(text(&out), "EAGAIN\n");
+    let out = sudo.command(&["sh", "-c", "exit 7"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(7), "{}", text(&out));
+    let out = sudo.command(&["no-such-command"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(127), "{}", text(&out));
+    assert_eq!(kept(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_keeper_ends_what_a_killed_supervisor_left() {
+    let _turn = one_at_a_time();
+    let sudo = Sudo::new("sudo-killed");
+    let mut child = sudo.command(&["sleep", "600"]).spawn().unwrap();
+    let becomes = |what: &dyn Fn() -> bool| {
+        (0..3000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            what()
+        })
+    };
+    if sudo.works {
+        assert!(becomes(&|| !kept().is_empty()), "no group was made");
+        child.kill().unwrap();
+    }
+    child.wait().unwrap();
+    assert!(becomes(&|| kept().is_empty()), "{:?}", kept());
+}

@@ -21,4 +21,4 @@ pub use launch::{
 pub use plan::{
     Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet,
 };
-pub use sys::default_action;
+pub use sys::{default_action, ignore};

@@ -12,6 +12,7 @@ mod why;
 
 use crate::cli::{Arguments, Command};
 use crate::exit::Failure;
+use crate::keeper;
 
 pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
@@ -19,6 +20,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Plan(plan) => run::show(&(*plan).into()),
         Command::Stage { arguments } => stockade_enforce::stage(&arguments),
         Command::Remount { arguments } => stockade_enforce::remount_stage(&arguments),
+        Command::Keeper => Ok(keeper::serve()),
         Command::Why(why) => why::run(&why),
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),

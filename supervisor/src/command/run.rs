@@ -6,6 +6,7 @@ use crate::cli::{LevelName, Run};
 use crate::exit::Failure;
 use crate::finding::Finding;
 use crate::folder::{self, Folder};
+use crate::keeper::Keeper;
 use crate::output::{complain, escaped};
 use crate::session::{self, Over, Watch};
 use crate::{installation, layers, own, protect, show};
@@ -167,6 +168,24 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     if run.dry_run {
         return show(run);
     }
+    // root needs nobody
+    let keeper = if run.sudo && !nix::unistd::geteuid().is_root() {
+        Some(Keeper::start()?)
+    } else {
+        None
+    };
+    let outcome = supervise(run);
+    // whatever became of the session: the keeper ends what is in the group when this side is gone
+    let ended = keeper.map_or(Ok(()), Keeper::end);
+    let over = outcome?;
+    if let Err(failure) = ended {
+        failure.print();
+    }
+    status(over)
+}
+
+/// From the plan to the summary.
+fn supervise(run: &Run) -> Result<Over, Failure> {
     let asked = Asked::new(run)?;
     if !run.quiet {
         say_links(run, &asked.context);
@@ -213,7 +232,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         findings.push(Finding::grave(left.clone()));
     }
     summary(run, &at, &over, &findings);
-    status(over)
+    Ok(over)
 }
 
 struct Started {
