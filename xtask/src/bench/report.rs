@@ -19,7 +19,8 @@ pub struct Report {
 pub struct Start {
     pub name: String,
     pub milliseconds: Spread,
-    pub processor: Spread,
+    /// None where not every process of the start is reaped by its parent.
+    pub processor: Option<Spread>,
     /// Of the same round's bubblewrap.
     pub ratio: Option<Spread>,
 }
@@ -69,9 +70,7 @@ impl Start {
             || "–".into(),
             |r| format!("{:.2} ({:.2} to {:.2})", r.median, r.p10, r.p90),
         );
-        format!(
-            "| {name} | {median:.2} ms | {p10:.2} to {p90:.2} ms | {:.2} ms | {ratio} |\n",
-            processor.median
-        )
+        let processor = processor.map_or_else(|| "–".into(), |p| format!("{:.2} ms", p.median));
+        format!("| {name} | {median:.2} ms | {p10:.2} to {p90:.2} ms | {processor} | {ratio} |\n")
     }
 }
