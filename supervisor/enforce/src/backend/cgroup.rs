@@ -20,7 +20,7 @@ pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
             Limit::Memory | Limit::Processes => match &host.facts.cgroup {
                 Cgroup::Delegated(_) => Hold::Full,
                 Cgroup::NotDelegated => Hold::None(
-                    "no cgroup may be made here; start it as `systemd-run --user --scope -p Delegate=yes stockade …`",
+                    "no cgroup may be made here; `--sudo` has one made, or start it as `systemd-run --user --scope -p Delegate=yes stockade …`",
                 ),
                 Cgroup::WithoutControllers | Cgroup::None => Hold::None(
                     "this host gives no cgroup (version 2) with the memory and pids controllers; under systemd `systemd-run --user --scope -p Delegate=yes stockade …` makes one",
