@@ -37,6 +37,15 @@ pub fn terminal() -> Terminal {
     }
 }
 
+/// Input and output are the agent's from here on: who reads from it sees its end when it closes
+/// them. Standard error stays, for the summary.
+pub fn let_go() -> Result<(), Errno> {
+    let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_CLOEXEC;
+    let null = nix::fcntl::open("/dev/null", flags, nix::sys::stat::Mode::empty())?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)
+}
+
 /// Something of the supervisor's that is to be looked at while the session runs.
 pub trait Watch {
     fn descriptor(&self) -> BorrowedFd<'_>;

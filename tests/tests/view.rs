@@ -236,3 +236,129 @@ fn what_looks_like_a_secret_is_not_passed() {
         assert!(!out.contains("EDITOR"), "{level}: {out}");
     }
 }
+
+#[test]
+fn no_descriptor_of_the_caller_is_inherited() {
+    for level in LEVELS {
+        let place = Place::new("descriptors");
+        let secret = place.path().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let script = format!(
+            "exec 7<{} 9</; {} run --quiet --require {level} -- sh -c 'cat <&7; ls /proc/self/fd'",
+            secret.display(),
+            stockade_tests::stockade().display()
+        );
+        let out = place.command("sh").args(["-c", &script]).output().unwrap();
+        // ls has one of its own for the directory
+        assert_eq!(
+            String::from_utf8_lossy(&out.stdout),
+            "0\n1\n2\n3\n",
+            "{level}: {}",
+            text(&out)
+        );
+        assert!(!text(&out).contains("secret"), "{level}: {}", text(&out));
+    }
+}
+
+#[test]
+fn the_first_process_gives_nothing() {
+    let place = Place::new("first");
+    for (read, file) in [
+        ("cat", "environ"),
+        ("cat", "mem"),
+        ("cat", "maps"),
+        ("cat", "exe"),
+        ("readlink", "fd/0"),
+        ("ls", "root/"),
+        ("ls", "cwd/"),
+        ("readlink", "ns/mnt"),
+    ] {
+        let out = sh(&place, "namespaces", &format!("{read} /proc/1/{file}"));
+        assert_ne!(out.status.code(), Some(0), "{file}: {}", text(&out));
+        let own = sh(
+            &place,
+            "namespaces",
+            &format!("{read} /proc/self/{file} >/dev/null"),
+        );
+        // reading at address 0 is an error of its own
+        assert!(
+            own.status.code() == Some(0) || file == "mem",
+            "{file}: {}",
+            text(&own)
+        );
+    }
+    // the streams and two sockets; where names can be listed at all, by a user with the id 0
+    let listed = said(&place, "namespaces", "ls /proc/1/fd 2>/dev/null");
+    assert!(listed.lines().count() <= 5, "{listed}");
+    let traced = said(
+        &place,
+        "namespaces",
+        "{ kill -9 1; kill -STOP 1; } 2>/dev/null; grep -c . /proc/1/status",
+    );
+    assert!(
+        traced
+            .lines()
+            .last()
+            .unwrap()
+            .parse::<u32>()
+            .is_ok_and(|n| n > 10),
+        "{traced}"
+    );
+}
+
+#[test]
+fn several_workspaces_are_writable_and_protected() {
+    for level in LEVELS {
+        let place = Place::new("several");
+        let other = place.path().join("other");
+        std::fs::create_dir_all(other.join(".git/hooks")).unwrap();
+        let (work, other_name) = (
+            place.work().display().to_string(),
+            other.display().to_string(),
+        );
+        let run = |script: &str| {
+            let arguments = [
+                "run",
+                "--require",
+                level,
+                "-w",
+                &work,
+                "-w",
+                &other_name,
+                "--",
+            ];
+            text(&place.stockade(&[&arguments, ["sh", "-c", script].as_slice()].concat()))
+        };
+        assert_eq!(
+            run(&format!("echo x > made && echo x > {other_name}/made")),
+            ""
+        );
+        assert!(place.work().join("made").exists() && other.join("made").exists());
+        let out = run(&format!(
+            "echo x > {other_name}/.git/hooks/pre-commit; echo x > {other_name}/.envrc"
+        ));
+        assert!(
+            !other.join(".git/hooks/pre-commit").exists() && !other.join(".envrc").exists(),
+            "{out}"
+        );
+        assert!(out.contains("quarantine"), "{out}");
+    }
+}
+
+#[test]
+fn what_the_command_closes_its_reader_sees_closed() {
+    for level in LEVELS {
+        let place = Place::new("closes");
+        // the reader ends although the command goes on; the command ends when the reader is done
+        let script = format!(
+            "{} run --quiet --require {level} -- sh -c 'exec >&-; until test -e done; do sleep 0.05; done' | {{ cat; touch done; }}",
+            stockade_tests::stockade().display()
+        );
+        let out = place
+            .command("timeout")
+            .args(["60", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(0), "{level}: {}", text(&out));
+    }
+}

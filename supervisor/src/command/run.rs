@@ -219,6 +219,8 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if let Some(mounts) = &mut mounts {
         watches.push(mounts);
     }
+    // what can't be let go of is no reason to end a session that runs
+    session::let_go().unwrap_or(());
     let over = session::attend(session, &at.plan, &mut watches);
     let mut findings = Vec::new();
     if let Some(copy_back) = copy_back {

@@ -35,6 +35,38 @@ pub fn code_map(checkout: &Checkout) -> Vec<String> {
     wrong
 }
 
+const ESCAPES: &str = "docs/escapes.md";
+
+/// `FILE: TEST` in backticks: the test is there. Of a file whose one test is a table, the row.
+pub fn named_tests(checkout: &Checkout) -> Vec<String> {
+    let Some(text) = checkout.text(ESCAPES) else {
+        return vec![format!("{ESCAPES}: not there")];
+    };
+    let mut wrong = Vec::new();
+    for (n, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| l.starts_with("| "))
+    {
+        let named = line.split('`').skip(1).step_by(2);
+        let tests: Vec<_> = named.filter_map(|t| t.split_once(".rs: ")).collect();
+        if tests.is_empty() && !line.starts_with("| escape |") && !line.starts_with("| --- |") {
+            wrong.push(format!("{ESCAPES}:{}: no test is named", n + 1));
+        }
+        for (file, test) in tests {
+            let paths = [format!("tests/tests/{file}.rs"), format!("{file}.rs")];
+            let source = paths.iter().find_map(|p| checkout.text(p));
+            let there = source.is_some_and(|s| {
+                s.contains(&format!("fn {test}(")) || s.contains(&format!("row(&[\"{test}\""))
+            });
+            if !there {
+                wrong.push(format!("{ESCAPES}:{}: {file}.rs has no {test}", n + 1));
+            }
+        }
+    }
+    wrong
+}
+
 fn expand(path: &str) -> Vec<String> {
     let parts = path.split_once('{').and_then(|(before, rest)| {
         let (names, after) = rest.split_once('}')?;
@@ -107,6 +139,24 @@ mod tests {
         assert_eq!(of("| `a/{b,d}.rs` | one of them |"), 1);
         assert_eq!(of("| `gone/` | a folder |"), 1);
         assert_eq!(of("no map at all"), 1);
+    }
+
+    #[test]
+    fn a_test_that_is_gone_is_found() {
+        let of = |row: &str| {
+            let tests = [
+                (ESCAPES, row),
+                ("tests/tests/a.rs", "fn here() {} row(&[\"probe\", 1])"),
+                ("x/src/b.rs", "fn inside() {}"),
+            ];
+            named_tests(&Checkout::of(&tests)).len()
+        };
+        assert_eq!(
+            of("| e | a | `a.rs: here`, `a.rs: probe`, `x/src/b.rs: inside` |"),
+            0
+        );
+        assert_eq!(of("| e | a | `a.rs: gone`, `c.rs: here` |"), 2);
+        assert_eq!(of("| e | a | |"), 1);
     }
 
     #[test]

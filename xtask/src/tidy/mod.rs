@@ -33,6 +33,10 @@ pub const RULES: &[Rule] = &[
     rule("every test has one tier", tiers::tests),
     rule("the code map is true", documents::code_map),
     rule("links lead somewhere", documents::links),
+    rule(
+        "tests that documents name are there",
+        documents::named_tests,
+    ),
 ];
 
 const fn rule(name: &'static str, check: fn(&Checkout) -> Vec<String>) -> Rule {

@@ -17,10 +17,12 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, chdir, execve, getegid, geteuid, getpid, setpgid};
+use nix::unistd::{
+    Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getegid, geteuid, getpid, setpgid,
+};
 use std::ffi::CString;
 use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 type Outcome<T> = Result<T, (Step, u32, Errno)>;
@@ -104,7 +106,8 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
         Level::Landlock => {
             prctl::set_child_subreaper(true).map_err(at(Step::Namespaces))?;
             let status = serve(control, &plan, || {
-                ignore_terminal().map_err(at(Step::Limits))
+                ignore_terminal().map_err(at(Step::Limits))?;
+                let_go(&[control.as_fd()])
             })?;
             end_all();
             Ok(status)
@@ -138,6 +141,7 @@ fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
             drop(theirs);
             // the terminal's signals are the agent's; this process only waits
             ignore_terminal().map_err(at(Step::Namespaces))?;
+            let_go(&[control.as_fd(), mine.as_fd()])?;
             map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
             send(mine.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map_err(at(Step::Ids))?;
             // from here on init says what happens; the agent's status comes back on the same pair
@@ -219,7 +223,12 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     if plan.own_network {
         sys::loopback_up().map_err(at(Step::Loopback))?;
     }
-    let status = serve(control, plan, || confine_init(&plan.filter))?;
+    // before there is an agent that could look at this process
+    prctl::set_dumpable(false).map_err(at(Step::Capabilities))?;
+    let status = serve(control, plan, || {
+        let_go(&[control.as_fd(), stage.as_fd()])?;
+        confine_init(&plan.filter)
+    })?;
     send(
         stage.as_raw_fd(),
         &status.to_ne_bytes(),
@@ -258,9 +267,21 @@ fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -
     }
 }
 
+/// What the agent closes is closed: who reads from it sees its end, as without stockade. And what
+/// the caller left open is not kept open here.
+fn let_go(keep: &[BorrowedFd<'_>]) -> Outcome<()> {
+    let failed = at(Step::Descriptors);
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let null = nix::fcntl::open("/dev/null", flags, Mode::empty()).map_err(&failed)?;
+    dup2_stdin(&null).map_err(&failed)?;
+    dup2_stdout(&null).map_err(&failed)?;
+    dup2_stderr(&null).map_err(&failed)?;
+    drop(null);
+    sys::close_all_but(keep).map_err(&failed)
+}
+
 /// init keeps nothing that the agent could want.
 fn confine_init(filter: &[u8]) -> Outcome<()> {
-    prctl::set_dumpable(false).map_err(at(Step::Capabilities))?;
     ignore_terminal().map_err(at(Step::Limits))?;
     drop_capabilities()?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;

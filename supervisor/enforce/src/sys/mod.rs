@@ -162,6 +162,30 @@ pub fn close_from_at_exec(first: u32) -> Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor from 3 on but these. What owns one of the others must not close it again:
+/// only for a process that ends without running destructors.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut kept: Vec<u32> = keep
+        .iter()
+        .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
+        .collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().chain([u32::MAX]) {
+        let last = if fd == u32::MAX {
+            fd
+        } else {
+            fd.saturating_sub(1)
+        };
+        if first <= last {
+            // SAFETY: no pointers; nothing in this process uses what is closed any more.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Installs a classic BPF program as this thread's seccomp filter.
 pub fn install_filter(program: &[u8]) -> Result<()> {
     let mut instructions: Vec<libc::sock_filter> = program
