@@ -2,6 +2,7 @@
 //! enforcement off every denied probe succeeds.
 
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use stockade_tests::{LEVELS, Place, stockade, text};
 
@@ -178,6 +179,8 @@ const ELSEWHERE: &[Row] = &[
     row(&["datagram-elsewhere", "53"], "ENETUNREACH", "EPERM"),
 ];
 
+const PROGRAMS: [&str; 2] = ["program", "refused"];
+
 /// What the host has while the probes run, put anew before each.
 struct Host {
     place: Place,
@@ -197,18 +200,35 @@ impl Host {
         use std::os::linux::net::SocketAddrExt;
         let name = format!("stockade-{}", outsider.id());
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
-        Self {
+        let host = Self {
             place,
             _abstract: UnixListener::bind_addr(&address).unwrap(),
             tcp: std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
             outsider,
+        };
+        for folder in host.folders() {
+            for program in PROGRAMS {
+                stockade_tests::install("/bin/true".as_ref(), &host.kept(&folder, program));
+            }
         }
+        host
+    }
+
+    /// The workspace, a directory that a rule shows, one that no rule names.
+    fn folders(&self) -> [PathBuf; 3] {
+        let hidden = self.place.path().join("unnamed");
+        [self.place.work(), self.place.outside(), hidden]
+    }
+
+    /// Where a program is kept from probe to probe, out of every session's reach.
+    fn kept(&self, folder: &Path, program: &str) -> PathBuf {
+        let folder = folder.file_name().unwrap().to_string_lossy();
+        self.place.path().join(format!("kept-{folder}-{program}"))
     }
 
     /// The tree as every probe finds it. The listeners live as long as the probe runs.
     fn reset(&self) -> [UnixListener; 2] {
-        let hidden = self.place.path().join("unnamed");
-        for folder in [self.place.work(), self.place.outside(), hidden.clone()] {
+        for folder in self.folders() {
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).unwrap();
             }
@@ -218,8 +238,10 @@ impl Host {
             for file in ["file", "hidden", "fixed"] {
                 std::fs::write(folder.join(file), "text").unwrap();
             }
-            for program in ["program", "refused"] {
-                stockade_tests::install("/bin/true".as_ref(), &folder.join(program));
+            // a file of its own for each name: Landlock's rules lie with the file
+            for program in PROGRAMS {
+                let kept = self.kept(&folder, program);
+                std::fs::hard_link(kept, folder.join(program)).unwrap();
             }
         }
         std::fs::write(self.place.home().join("secret"), "text").unwrap();
