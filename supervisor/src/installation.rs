@@ -9,14 +9,25 @@ use std::path::{Path, PathBuf};
 /// A file that says "this directory is one package".
 const PACKAGE_MARKS: &[&str] = &["package.json", "pyvenv.cfg"];
 
-/// Directories that the session needs to run `command`, as the host names them.
-pub fn of(command: &OsStr, path: &OsStr, here: &Path, home: &Path) -> BTreeSet<PathBuf> {
+/// Directories that the session needs to run `command`, as the host names them. A command in a
+/// workspace, or one that is found by way of it, opens nothing: who wrote the workspace would choose what.
+pub fn of(
+    command: &OsStr,
+    path: &OsStr,
+    here: &Path,
+    home: &Path,
+    workspaces: &[PathBuf],
+) -> BTreeSet<PathBuf> {
     let below_home = std::env::split_paths(path)
-        .filter(|d| d.is_absolute() && d.starts_with(home) && d != home && d.is_dir());
+        .filter(|d| d.is_absolute() && d.starts_with(home) && d != home && d.is_dir())
+        .filter(|d| !lies_in(d, workspaces));
     let mut out: BTreeSet<PathBuf> = below_home.collect();
     let Some(file) = find(command, path, here) else {
         return out;
     };
+    if lies_in(&file, workspaces) {
+        return out;
+    }
     let (links, real) = resolve(&file);
     // each link on the way is followed inside too
     out.extend(links);
@@ -24,6 +35,13 @@ pub fn of(command: &OsStr, path: &OsStr, here: &Path, home: &Path) -> BTreeSet<P
     // the root, the home and what holds it would be everything
     out.retain(|p| !home.starts_with(p));
     out
+}
+
+/// Whether a workspace decides where the name leads: it is in one, or a link on its way is.
+pub fn lies_in(file: &Path, workspaces: &[PathBuf]) -> bool {
+    let inside = |path: &Path| workspaces.iter().any(|w| path.starts_with(w));
+    let (links, real) = resolve(file);
+    inside(&real) || links.iter().any(|l| inside(l))
 }
 
 /// Where the shell would find it.
@@ -102,12 +120,43 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_does_not_choose_what_is_opened() {
+        let top = std::env::temp_dir().join(format!("stockade-command-{}", std::process::id()));
+        let top = top.as_path();
+        for folder in ["w", "secret", "bin"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        std::fs::write(top.join("secret/package.json"), "{}").unwrap();
+        std::fs::write(top.join("secret/tool"), "").unwrap();
+        std::fs::write(top.join("w/own"), "").unwrap();
+        for (link, target) in [
+            ("w/run", "../secret/tool"),
+            ("bin/direct", "../secret/tool"),
+            ("bin/by-way", "../w/run"),
+        ] {
+            std::os::unix::fs::symlink(target, top.join(link)).unwrap();
+        }
+        let top = top.canonicalize().unwrap();
+        let workspaces = [top.join("w")];
+        let opened = |command: &str| {
+            let command = top.join(command);
+            of(command.as_os_str(), OsStr::new(""), &top, &top, &workspaces)
+        };
+        assert!(opened("bin/direct").contains(&top.join("secret")));
+        for command in ["w/run", "bin/by-way", "w/own"] {
+            assert!(opened(command).is_empty(), "{command}");
+        }
+        std::fs::remove_dir_all(&top).unwrap();
+    }
+
+    #[test]
     fn nothing_that_holds_the_home_is_opened() {
         let found = of(
             "true".as_ref(),
             "/home/u/bin:/usr/bin:/bin".as_ref(),
             Path::new("/"),
             Path::new("/"),
+            &[],
         );
         assert!(!found.contains(Path::new("/")), "{found:?}");
     }

@@ -51,9 +51,9 @@ pub fn merged(
     for why in refused {
         output::complain(&format!("stockade: {}", output::escaped(&why)));
     }
-    sources
-        .layers
-        .splice(0..0, repository.into_iter().chain(agent));
+    let own = hides_own(&state(&context.home));
+    let found = own.into_iter().chain(repository).chain(agent);
+    sources.layers.splice(0..0, found);
     Ok((build(&sources, context)?, sources))
 }
 
@@ -66,16 +66,32 @@ pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {
     Ok(policy)
 }
 
+/// stockade's own folder, where a session would be given it with something else: trust, records,
+/// what the overlays keep.
+fn hides_own(state: &Path) -> Option<Source> {
+    let path = state.to_str().filter(|p| !p.contains(['*', '$']))?;
+    let text = format!(
+        "version = 1\n[filesystem]\ndeny_read = [{}]\n",
+        serde_json::json!(path)
+    );
+    Some(Source {
+        layer: Layer::Found("stockade".into()),
+        origin: "stockade".into(),
+        text,
+    })
+}
+
 /// The command's installation as a layer of its own, so that `why` and `plan` name it like any rule.
 fn installation(command: &OsStr, context: &Context) -> Option<Source> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let here = std::env::current_dir().ok()?;
-    let paths: Vec<String> = installation::of(command, &path, &here, &context.home)
-        .into_iter()
-        .filter_map(|p| p.into_os_string().into_string().ok())
-        // a name that is itself a pattern can't be said literally
-        .filter(|p| !p.contains(['*', '$']))
-        .collect();
+    let paths: Vec<String> =
+        installation::of(command, &path, &here, &context.home, &context.workspaces)
+            .into_iter()
+            .filter_map(|p| p.into_os_string().into_string().ok())
+            // a name that is itself a pattern can't be said literally
+            .filter(|p| !p.contains(['*', '$']))
+            .collect();
     let text = format!(
         "version = 1\n[filesystem]\nread = {}\n",
         serde_json::json!(paths)
@@ -207,29 +223,24 @@ pub fn state(home: &Path) -> PathBuf {
 
 fn sources(options: &PolicyOptions, context: &Context) -> Result<Sources, Failure> {
     let mut layers = Vec::new();
-    let mut add = |layer: Layer, path: &Path, follow: bool| -> Result<(), Failure> {
-        if let Some(text) = read(path, follow)? {
-            layers.push(Source {
-                layer,
-                origin: path.display().to_string(),
-                text,
-            });
-        }
-        Ok(())
+    let mut add = |layer: Layer, path: &Path, text: Option<String>| {
+        layers.extend(text.map(|text| Source {
+            layer,
+            origin: path.display().to_string(),
+            text,
+        }));
     };
-    add(Layer::System, Path::new("/etc/stockade/policy.toml"), true)?;
-    add(
-        Layer::User,
-        &context.config.join("stockade/policy.toml"),
-        true,
-    )?;
+    let system = Path::new("/etc/stockade/policy.toml");
+    add(Layer::System, system, read(system, true)?);
+    let user = context.config.join("stockade/policy.toml");
+    add(Layer::User, &user, read(&user, true)?);
     for workspace in &context.workspaces {
         let path = workspace.join(PROJECT_FILE);
-        let trusted = match read(&path, false)? {
-            Some(text) => trust::is_trusted(&state(&context.home), &path, &text),
-            None => continue,
-        };
-        add(Layer::Project { trusted }, &path, false)?;
+        // what is judged is what counts: the file may be another by now
+        let text = read(&path, false)?;
+        let known = |text: &String| trust::is_trusted(&state(&context.home), &path, text);
+        let trusted = text.as_ref().is_some_and(known);
+        add(Layer::Project { trusted }, &path, text);
     }
     if let Some(path) = &options.policy {
         let text = read(path, true)?;

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::SFlag;
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -35,6 +36,41 @@ pub fn terminal() -> Terminal {
     } else {
         Terminal::Shared
     }
+}
+
+/// What the caller passes as standard streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// One is a regular file.
+    pub files: bool,
+    /// One leads further than to itself: a directory, or a path that was opened as such.
+    pub leads_on: Option<&'static str>,
+}
+
+pub fn streams() -> Streams {
+    let mut out = Streams {
+        files: false,
+        leads_on: None,
+    };
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for (name, fd) in [
+        ("input", input.as_fd()),
+        ("output", output.as_fd()),
+        ("error", error.as_fd()),
+    ] {
+        // a closed one leads nowhere
+        let Ok(stat) = nix::sys::stat::fstat(fd) else {
+            continue;
+        };
+        let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL).unwrap_or(0);
+        let path = flags & nix::fcntl::OFlag::O_PATH.bits() != 0;
+        let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        out.files |= kind == SFlag::S_IFREG;
+        if kind == SFlag::S_IFDIR || path {
+            out.leads_on = Some(name);
+        }
+    }
+    out
 }
 
 /// Input and output are the agent's from here on: who reads from it sees its end when it closes

@@ -95,6 +95,10 @@ const ALLOWED: &[Row] = &[
     row(&["exchange", "{w}/file", "{w}/sub"], "ok", "ok"),
     row(&["chown", "{w}/file"], "ok", "ok"),
     row(&["pair"], "ok", "ok"),
+    row(&["prlimit", "0"], "ok", "ok"),
+    row(&["nice", "0"], "ok", "ok"),
+    // System V objects are the session's own, or none
+    row(&["shm"], "ok", "EPERM"),
     // at `landlock` there is no socket but those of AF_UNIX without a name and NETLINK_ROUTE's
     row(&["bind", "0"], "ok", "EPERM"),
     row(&["family", "16", "3", "0"], "ok", "ok"),
@@ -155,6 +159,8 @@ const DENIED: &[Row] = &[
     row(&["unix", "{o}/socket"], "EACCES", "EPERM").from(9, ["EACCES", "EACCES"]),
     row(&["unix", "{w}/socket"], "EACCES", "EPERM").from(9, ["EACCES", "EACCES"]),
     row(&["abstract", "stockade-{pid}"], "ECONNREFUSED", "EPERM"),
+    row(&["prlimit", "{pid}"], "ESRCH", "EPERM"),
+    row(&["nice", "{pid}"], "ESRCH", "EPERM"),
     row(&["user-namespace"], "EPERM", "EPERM"),
     row(&["tiocsti", "plain"], "EPERM", "EPERM"),
     row(&["tiocsti", "high"], "EPERM", "EPERM"),

@@ -159,6 +159,7 @@ fn plan(policy: &Policy, facts: &HostFacts, level: Level) -> Plan {
         tree: &Names::new(),
         level,
         terminal: Terminal::None,
+        files_passed: false,
         command: &["make".into(), "test".into()],
         executable: "/usr/bin/make".into(),
         directory: "/home/u/w".into(),

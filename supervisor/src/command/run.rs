@@ -30,6 +30,7 @@ pub struct Asked<'a> {
     state: PathBuf,
     pub folder: Folder,
     terminal: Terminal,
+    streams: session::Streams,
 }
 
 /// What one level makes of it.
@@ -51,6 +52,7 @@ impl<'a> Asked<'a> {
         check_workspaces(&context, run.force_workspace)?;
         let state = layers::state(&context.home);
         let agent = agents::of(run.policy.agent.as_deref(), &run.command[0])?;
+        let agent = agent.filter(|a| run.policy.agent.is_some() || is_the_users(run, &context, a));
         let command = agent
             .as_ref()
             .filter(|a| !run.keep_agent_sandbox && a.is_command(&run.command[0]))
@@ -59,6 +61,7 @@ impl<'a> Asked<'a> {
             facts: HostFacts::ask(),
             folder: Folder::new(&state),
             terminal: session::terminal(),
+            streams: session::streams(),
             command: command.unwrap_or_else(|| run.command.clone()),
             run,
             context,
@@ -96,6 +99,7 @@ impl<'a> Asked<'a> {
         let layer = places.as_ref().map(|(agent, places)| agent.layer(places));
         let name = self.run.command.first().map(OsString::as_os_str);
         let (policy, sources) = layers::merged(&self.run.policy, name, layer)?;
+        keeps_own(&policy, level, &self.state)?;
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
         let plan = self.plan(level, &policy, &texts, &copies)?;
@@ -135,6 +139,7 @@ impl<'a> Asked<'a> {
             tree: &HostTree,
             level,
             terminal: self.terminal,
+            files_passed: self.streams.files,
             command: &self.command,
             executable,
             directory,
@@ -146,6 +151,38 @@ impl<'a> Asked<'a> {
             texts,
             program: std::env::current_exe().ok(),
         })?)
+    }
+}
+
+/// A program of the workspace's that is called like an agent gets nothing of the agent's.
+fn is_the_users(run: &Run, context: &Context, agent: &Agent) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = installation::find(&run.command[0], &path, &here);
+    let inside = file.is_some_and(|f| installation::lies_in(&f, &context.workspaces));
+    if inside && !run.quiet {
+        complain(&format!(
+            "stockade: {} lies in the workspace and is not taken for the agent {name}; `--agent {name}` says that it is",
+            escaped(&run.command[0].to_string_lossy()),
+            name = agent.name,
+        ));
+    }
+    !inside
+}
+
+/// Without mounts nothing hides stockade's own folder in what is writable.
+fn keeps_own(policy: &Policy, level: Level, state: &Path) -> Result<(), Failure> {
+    let writes = policy.paths("filesystem", "write");
+    let Some(rule) = writes.iter().find(|r| r.glob.covers(state)) else {
+        return Ok(());
+    };
+    match level {
+        Level::Namespaces => Ok(()),
+        Level::Landlock => Err(Failure::Unmet(format!(
+            "{} makes {} writable, where stockade keeps what it trusts: level namespaces hides it, or XDG_STATE_HOME names another place",
+            escaped(rule.id.as_str()),
+            escaped(&state.display().to_string())
+        ))),
     }
 }
 
@@ -187,6 +224,11 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
 /// From the plan to the summary.
 fn supervise(run: &Run) -> Result<Over, Failure> {
     let asked = Asked::new(run)?;
+    if let Some(stream) = asked.streams.leads_on {
+        return Err(Failure::Usage(format!(
+            "standard {stream} is a directory: by it a session would reach the host's whole tree; pass a file or a pipe"
+        )));
+    }
     if !run.quiet {
         say_links(run, &asked.context);
     }

@@ -107,6 +107,9 @@ fn attempt(words: &[&str]) -> Tried {
         ["listen", path] => listen(path),
         ["memory", megabytes] => memory(megabytes),
         ["forks", count] => forks(number(count)),
+        ["prlimit", pid] => prlimit(number(pid)),
+        ["nice", pid] => nicer(number(pid)),
+        ["shm"] => shared_memory(),
         ["user-namespace"] => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER),
         ["call32"] => in_a_child(call_of_32_bits),
         ["call", call] => system_call(number(call)),
@@ -239,6 +242,37 @@ fn forks(count: i32) -> Tried {
         child.wait().map_err(of_io)?;
     }
     outcome
+}
+
+/// Which needs no right, to the lowest there is.
+fn nicer(pid: i32) -> Tried {
+    let who = libc::id_t::try_from(pid).unwrap_or(0);
+    // SAFETY: no pointers.
+    call(unsafe { libc::setpriority(libc::PRIO_PROCESS, who, 19) })
+}
+
+fn shared_memory() -> Tried {
+    // SAFETY: no pointers.
+    let made = unsafe { libc::shmget(libc::IPC_PRIVATE, 1, 0o600) };
+    call(made)?;
+    // SAFETY: no pointers; the segment is nobody else's.
+    call(unsafe { libc::shmctl(made, libc::IPC_RMID, std::ptr::null_mut()) })
+}
+
+fn call(result: i32) -> Tried {
+    Errno::result(result).map(drop)
+}
+
+/// Of core files, which no test makes: set to what it is.
+fn prlimit(pid: i32) -> Tried {
+    let mut now = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one rlimit.
+    call(unsafe { libc::prlimit(pid, libc::RLIMIT_CORE, std::ptr::null(), &raw mut now) })?;
+    // SAFETY: the kernel reads one rlimit.
+    call(unsafe { libc::prlimit(pid, libc::RLIMIT_CORE, &raw const now, std::ptr::null_mut()) })
 }
 
 fn inet(kind: SockType) -> nix::Result<std::os::fd::OwnedFd> {

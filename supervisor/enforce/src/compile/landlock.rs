@@ -177,6 +177,10 @@ pub fn beside(request: &Request<'_>, view: &[Item]) -> Result<Option<Landlock>, 
     }
     let mut handled =
         right::WRITE_FILE | right::ENTRIES | right::DEVICES | right::REFER | right::RESOLVE_UNIX;
+    // opened again by /proc/self/fd, a file that was passed read-only could be cut
+    if request.files_passed {
+        handled |= right::TRUNCATE;
+    }
     if asks_exec(request) {
         handled |= right::EXECUTE;
         executables(request, &mut rules)?;

@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub tree: &'a dyn Tree,
     pub level: Level,
     pub terminal: Terminal,
+    /// Whether a standard stream is a regular file, whose mount is the host's.
+    pub files_passed: bool,
     pub command: &'a [OsString],
     /// The file that `command` names, as the host names it.
     pub executable: PathBuf,
@@ -239,6 +241,7 @@ fn rules<'a>(request: &'a Request<'_>, denied: &'a [String]) -> seccomp::Rules<'
         inet: !landlock || request.host_network(),
         unix: !landlock || unix || request.facts.landlock_abi >= 9,
         netlink: !landlock && !request.host_network(),
+        own_processes: !landlock,
         own_group: request.terminal != Terminal::Shared,
         cut_by_name: !landlock || backend::landlock::holds_truncate(request.facts.landlock_abi),
         denied,

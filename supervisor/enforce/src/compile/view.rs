@@ -117,6 +117,11 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
         return resolver.is_private(path).then(private);
     };
     if !resolver.read(path) {
+        // in a directory of the session's own nothing of the host is there to be hidden
+        let above = path.parent().unwrap_or(path);
+        if resolver.write(above) == Write::Private {
+            return None;
+        }
         return Some(Source::Masked {
             directory: kind == Kind::Directory,
         });

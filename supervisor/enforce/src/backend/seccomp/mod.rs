@@ -46,6 +46,22 @@ const O_TRUNC: u64 = 0o1000;
 const O_ACCMODE: u64 = 3;
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 
+/// Objects with numbers that every process of the user may guess; no right of Landlock is about them.
+const SYSTEM_V: &[&str] = &[
+    "msgctl",
+    "msgget",
+    "msgrcv",
+    "msgsnd",
+    "semctl",
+    "semget",
+    "semop",
+    "semtimedop",
+    "shmat",
+    "shmctl",
+    "shmdt",
+    "shmget",
+];
+
 pub struct Rules<'a> {
     pub user_namespaces: bool,
     pub ptrace: bool,
@@ -60,6 +76,8 @@ pub struct Rules<'a> {
     /// Whether a file may be cut by its name without being opened for writing: where nothing else
     /// asks for the right to do so.
     pub cut_by_name: bool,
+    /// Whether processes and System V objects of others are out of reach by themselves.
+    pub own_processes: bool,
     pub denied: &'a [String],
 }
 
@@ -135,6 +153,13 @@ pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
             "unshare" if !rules.user_namespaces => plain(&mut filter, refuse, call)?,
             "ptrace" | "process_vm_readv" | "process_vm_writev" if !rules.ptrace => {
                 plain(&mut filter, refuse, call)?
+            }
+            name if !rules.own_processes && SYSTEM_V.contains(&name) => {
+                plain(&mut filter, refuse, call)?
+            }
+            "prlimit64" if !rules.own_processes => own_limits(&mut filter, call)?,
+            "setpriority" | "ioprio_set" if !rules.own_processes => {
+                own_priority(&mut filter, call)?
             }
             "ioctl" => ioctl(&mut filter, call)?,
             "socket" => socket(&mut filter, call, rules)?,
@@ -257,6 +282,33 @@ fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) 
             continue;
         }
         filter.add_rule_conditional(action, call, &[masked(0, INT, family)])?;
+    }
+    Ok(())
+}
+
+/// Limits of the calling process may be set, those of others only read: `prlimit(2)` on a process
+/// outside asks nothing but the same user.
+fn own_limits(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, INT, 0)])?;
+    let new = |compare, bit| [masked(0, bit, bit), ScmpArgCompare::new(2, compare, 0)];
+    for bit in (0..32).map(|n| 1 << n) {
+        filter.add_rule_conditional(ScmpAction::Allow, call, &new(ScmpCompareOp::Equal, bit))?;
+        let refuse = ScmpAction::Errno(libc::EPERM);
+        filter.add_rule_conditional(refuse, call, &new(ScmpCompareOp::NotEqual, bit))?;
+    }
+    Ok(())
+}
+
+/// `which` is a process (0 is PRIO_PROCESS, 1 IOPRIO_WHO_PROCESS) and `who` the caller itself.
+fn own_priority(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+    let process = masked(0, INT & !1, 0);
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[process, masked(1, INT, 0)])?;
+    for bit in (0..32).map(|n| 1 << n) {
+        let refuse = ScmpAction::Errno(libc::EPERM);
+        filter.add_rule_conditional(refuse, call, &[masked(1, bit, bit)])?;
+        if bit != 1 {
+            filter.add_rule_conditional(refuse, call, &[masked(0, bit, bit), masked(1, INT, 0)])?;
+        }
     }
     Ok(())
 }

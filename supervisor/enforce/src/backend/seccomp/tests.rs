@@ -34,6 +34,7 @@ fn compiled(cut_by_name: bool) -> Vec<u8> {
         unix: false,
         own_group: true,
         cut_by_name,
+        own_processes: true,
         denied: &[],
     })
     .unwrap()
