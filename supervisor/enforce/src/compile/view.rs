@@ -44,8 +44,11 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
         put(&mut items, at, source, because);
     }
     for (path, because) in names(policy, *tree, &["filesystem"])? {
+        let Some(at) = place(request, &path) else {
+            continue;
+        };
         if let Some(source) = source(request, &resolver, &path) {
-            put(&mut items, path, source, &because);
+            put(&mut items, at, source, &because);
         }
     }
     for rule in policy.paths("network", "unix") {
@@ -80,6 +83,22 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
     let all = items.clone();
     let needed = |item: &Item| !is_given(item, nearest(&all, &item.at));
     Ok(items.into_values().filter(needed).collect())
+}
+
+/// Where a name is held. By way of a link in a workspace it is held where the link leads, when that
+/// is in a workspace too; what it leads to elsewhere is seen, or not, by its own name.
+fn place(request: &Request<'_>, path: &Path) -> Option<PathBuf> {
+    let inside = |p: &Path| {
+        let workspaces = &request.policy.context.workspaces;
+        workspaces.iter().any(|w| p.starts_with(w))
+    };
+    let above = path.parent().filter(|above| inside(above));
+    match above.and_then(|above| request.tree.real(above)) {
+        Some(real) if Some(real.as_path()) != above => {
+            inside(&real).then(|| real.join(path.file_name().unwrap_or_default()))
+        }
+        Some(_) | None => Some(path.to_owned()),
+    }
 }
 
 /// The item that stands at the nearest directory above.
