@@ -198,7 +198,7 @@ fn a_name_that_a_program_outside_replaces_is_held_again() {
     let file = place.work().join(".envrc");
     std::fs::write(&file, "first\n").unwrap();
     // inside: says when it stands, waits for the new content, then tries to write
-    let script = "touch ready; until grep -q second .envrc; do sleep 0.01; done; touch seen; \
+    let script = "touch ready; until read line <.envrc && [ \"${line%% *}\" = second ]; do sleep 0.01; done; touch seen; \
         until [ -e go ]; do sleep 0.01; done; echo bad > .envrc";
     let child = place
         .command(stockade())
