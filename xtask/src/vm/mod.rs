@@ -47,6 +47,8 @@ struct Kernel {
     packages: Vec<String>,
     modules: Vec<String>,
     landlock_abi: u64,
+    #[serde(default)]
+    by_name_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -78,8 +80,9 @@ pub fn counted(yes: bool, kernels: &[String], suites: &[String]) -> Result<Count
     let data = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
     let mut data: Data = toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))?;
     let names: Vec<String> = data.kernel.iter().map(|k| k.name.clone()).collect();
-    let names = chosen("--kernel", &names, kernels)?;
-    data.kernel.retain(|k| names.contains(&k.name));
+    let wanted = chosen("--kernel", &names, kernels)?;
+    let asked = |k: &Kernel| kernels.contains(&k.name) || !k.by_name_only;
+    data.kernel.retain(|k| wanted.contains(&k.name) && asked(k));
     data.guest.suites = chosen("--suite", &data.guest.suites, suites)?;
     packages::ensure(NEEDED, yes)?;
     let cache = fetch::cache()?;
