@@ -31,20 +31,21 @@ pub fn policy(options: &PolicyOptions) -> Result<Policy, Failure> {
             let context = context(&options.workspaces)?;
             let agent = agents::of(options.agent.as_deref(), OsStr::new(""))?
                 .map(|agent| agent.layer(&agent.places(&context)));
-            merged(options, None, agent).map(|(policy, _)| policy)
+            merged(options, &context, None, agent).map(|(policy, _)| policy)
         }
     }
 }
 
-/// The same with the layers it was merged from.
+/// The same with the layers it was merged from. `context` is resolved once: a link that is another
+/// by now would make another directory the workspace than the one that was looked at.
 pub fn merged(
     options: &PolicyOptions,
+    context: &Context,
     command: Option<&OsStr>,
     agent: Option<Source>,
 ) -> Result<(Policy, Sources), Failure> {
-    let context = context(&options.workspaces)?;
-    let mut sources = sources(options, &context)?;
-    if let Some(layer) = command.and_then(|c| installation(c, &context)) {
+    let mut sources = sources(options, context)?;
+    if let Some(layer) = command.and_then(|c| installation(c, context)) {
         sources.layers.insert(0, layer);
     }
     let (repository, refused) = git::layer(&context.workspaces);
@@ -54,7 +55,7 @@ pub fn merged(
     let own = hides_own(&state(&context.home));
     let found = own.into_iter().chain(repository).chain(agent);
     sources.layers.splice(0..0, found);
-    Ok((build(&sources, context)?, sources))
+    Ok((build(&sources, context.clone())?, sources))
 }
 
 pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {

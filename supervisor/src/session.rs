@@ -87,7 +87,14 @@ pub trait Watch {
     fn descriptor(&self) -> BorrowedFd<'_>;
     fn flags(&self) -> PollFlags;
     fn ready(&mut self);
+    /// Whether it is to be looked at soon, whatever its descriptor says.
+    fn due(&self) -> bool {
+        false
+    }
 }
+
+/// When [`Watch::due`] says so; without, nothing wakes up while nothing happens.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The session is over.
 #[derive(Debug)]
@@ -115,7 +122,8 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 .iter()
                 .map(|w| PollFd::new(w.descriptor(), w.flags())),
         );
-        match poll(&mut fds, timeout(until, timed_out)) {
+        let due = watches.iter().any(|w| w.due());
+        match poll(&mut fds, timeout(until.filter(|_| !timed_out), due)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => {
                 return Over {
@@ -130,7 +138,8 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 .and_then(PollFd::revents)
                 .is_some_and(|r| !r.is_empty())
         };
-        let happened: Vec<usize> = (0..watches.len()).filter(|n| ready(first + n)).collect();
+        let to_look_at = |n: &usize| ready(first + n) || watches[*n].due();
+        let happened: Vec<usize> = (0..watches.len()).filter(to_look_at).collect();
         let (says, signalled) = (ready(0), signals.is_ok() && ready(1));
         drop(fds);
         for n in happened {
@@ -161,11 +170,12 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
     }
 }
 
-fn timeout(until: Option<Instant>, timed_out: bool) -> PollTimeout {
-    match until.filter(|_| !timed_out) {
+fn timeout(until: Option<Instant>, due: bool) -> PollTimeout {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let soon = due.then_some(SOON);
+    match left.into_iter().chain(soon).min() {
         None => PollTimeout::NONE,
-        Some(until) => {
-            let left = until.saturating_duration_since(Instant::now());
+        Some(left) => {
             // a millisecond more, so that the time is over when poll returns
             let left = left.min(Duration::from_secs(1 << 20)) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)

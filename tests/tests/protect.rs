@@ -215,7 +215,8 @@ fn a_name_that_a_program_outside_replaces_is_held_again() {
         assert!(found, "{what}");
     };
     becomes("it starts", &|| place.work().join("ready").exists());
-    for n in 0..20 {
+    // at once and again, so that it is met between two of them too
+    for n in 0..500 {
         let fresh = place.work().join(".envrc.tmp");
         std::fs::write(&fresh, format!("second {n}\n")).unwrap();
         std::fs::rename(&fresh, &file).unwrap();
@@ -250,5 +251,5 @@ fn a_name_that_a_program_outside_replaces_is_held_again() {
     assert!(said.contains("was replaced outside"), "{said}");
     // the change was the outside's
     assert!(!said.contains("though it is protected"), "{said}");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "second 19\n");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "second 499\n");
 }

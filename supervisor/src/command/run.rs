@@ -98,7 +98,7 @@ impl<'a> Asked<'a> {
         };
         let layer = places.as_ref().map(|(agent, places)| agent.layer(places));
         let name = self.run.command.first().map(OsString::as_os_str);
-        let (policy, sources) = layers::merged(&self.run.policy, name, layer)?;
+        let (policy, sources) = layers::merged(&self.run.policy, &self.context, name, layer)?;
         keeps_own(&policy, level, &self.state)?;
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);

@@ -65,6 +65,10 @@ impl Watch for MountsAgain {
         PollFlags::POLLPRI
     }
 
+    fn due(&self) -> bool {
+        self.watched.misses()
+    }
+
     fn ready(&mut self) {
         let outcome = match self.watched.mount_again() {
             Ok(outcome) => outcome,
@@ -84,7 +88,7 @@ impl Watch for MountsAgain {
                     replaced.stamp = stamp;
                 }
                 Again::Gone => self.findings.push(Finding::note(format!(
-                    "{name_of} was removed outside: a new one there is compared at the end"
+                    "{name_of} is gone: a new one is held when it is seen, and compared at the end"
                 ))),
                 Again::Failed(why) => self.findings.push(Finding::grave(format!(
                     "{name_of} was replaced outside and could not be held again: {why}"

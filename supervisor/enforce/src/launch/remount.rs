@@ -71,9 +71,19 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Watched {
     mounts: Mounts,
-    /// Each name, and whether it is hidden rather than read-only.
-    held: BTreeMap<PathBuf, bool>,
+    names: BTreeMap<PathBuf, Held>,
 }
+
+#[derive(Debug)]
+struct Held {
+    /// Rather than read-only.
+    hidden: bool,
+    /// Not there when it was last looked for, or not to be mounted on.
+    missing: bool,
+}
+
+/// A program that saves again and again is met between two of its renames.
+const TRIES: usize = 100;
 
 /// What became of a name whose mount went away.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,10 +114,13 @@ impl Session {
             _ => None,
         };
         let names = plan.view.iter().filter(|i| points.contains(&i.at));
-        let held = names
-            .filter_map(|i| Some((i.at.clone(), hidden(i)?)))
-            .collect();
-        Ok(Some(Watched { mounts, held }))
+        let held = |item: &Item| {
+            let hidden = hidden(item)?;
+            let missing = false;
+            Some((item.at.clone(), Held { hidden, missing }))
+        };
+        let names = names.filter_map(held).collect();
+        Ok(Some(Watched { mounts, names }))
     }
 }
 
@@ -117,30 +130,40 @@ impl Watched {
         self.mounts.table.as_fd()
     }
 
-    /// Mounts again what is gone since; each name with what became of it.
+    /// Whether a name is missing, whose return no event of the mounts tells.
+    pub fn misses(&self) -> bool {
+        self.names.values().any(|held| held.missing)
+    }
+
+    /// Mounts again what is gone since; each name with what became of it, a missing one once.
     pub fn mount_again(&mut self) -> std::io::Result<Vec<(PathBuf, Again)>> {
         let points = self.mounts.points()?;
-        let missing = |(name, _): &(&PathBuf, &bool)| !points.contains(*name);
-        let missing: Vec<(PathBuf, bool)> = self
-            .held
-            .iter()
-            .filter(missing)
-            .map(|(name, hidden)| (name.clone(), *hidden))
-            .collect();
         let mut out = Vec::new();
-        for (name, hidden) in missing {
-            let again = match remount(&self.mounts, &name, hidden) {
-                Ok(()) => Again::Mounted,
-                Err(Errno::ENOENT) => Again::Gone,
-                Err(errno) => Again::Failed(errno.to_string()),
-            };
-            if again != Again::Mounted {
-                self.held.remove(&name);
+        for (name, held) in &mut self.names {
+            if points.contains(name) {
+                continue;
             }
-            out.push((name, again));
+            let again = try_again(&self.mounts, name, held.hidden);
+            let known = std::mem::replace(&mut held.missing, again != Again::Mounted);
+            if !(known && held.missing) {
+                out.push((name.clone(), again));
+            }
         }
         Ok(out)
     }
+}
+
+fn try_again(mounts: &Mounts, name: &Path, hidden: bool) -> Again {
+    for _ in 0..TRIES {
+        match remount(mounts, name, hidden) {
+            Ok(()) => return Again::Mounted,
+            // replaced once more since it was opened
+            Err(Errno::ENOENT) if name.symlink_metadata().is_ok() => {}
+            Err(Errno::ENOENT) => return Again::Gone,
+            Err(errno) => return Again::Failed(errno.to_string()),
+        }
+    }
+    Again::Failed("it is replaced all the time".into())
 }
 
 fn remount(mounts: &Mounts, name: &Path, masked: bool) -> Result<(), Errno> {
