@@ -123,15 +123,13 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 .map(|w| PollFd::new(w.descriptor(), w.flags())),
         );
         let due = watches.iter().any(|w| w.due());
-        match poll(&mut fds, timeout(until.filter(|_| !timed_out), due)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => {
-                return Over {
-                    result: Err(LaunchError::Ended(errno.to_string())),
-                    timed_out,
-                    left: None,
-                };
-            }
+        let polled = poll(&mut fds, timeout(until.filter(|_| !timed_out), due));
+        if let Err(errno) = polled.or_else(interrupted) {
+            return Over {
+                result: Err(LaunchError::Ended(errno.to_string())),
+                timed_out,
+                left: None,
+            };
         }
         let ready = |n: usize| {
             fds.get(n)
@@ -167,6 +165,14 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
                 }
             }
         }
+    }
+}
+
+fn interrupted(errno: Errno) -> Result<i32, Errno> {
+    if errno == Errno::EINTR {
+        Ok(0)
+    } else {
+        Err(errno)
     }
 }
 
