@@ -1,6 +1,9 @@
 //! Files that an agent replaces by rename in its private home, copied back to the user's.
 
+use super::data::Mark;
+use super::risky::{Held, outgoing};
 use crate::finding::Finding;
+use crate::output::escaped;
 use crate::session::Watch;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
@@ -9,6 +12,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,7 +21,11 @@ use std::path::{Path, PathBuf};
 /// A file of settings is smaller; a session can't fill the user's disk with one.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// One file: where it is in the session and on the host, and what both last had in common.
+/// A session can't fill the user's screen with keys either.
+const MAX_KEYS: usize = 20;
+const MAX_SHOWN: usize = 200;
+
+/// One file: where it is in the session and on the host, and what each last had.
 #[derive(Debug)]
 struct Kept {
     /// Below the private home.
@@ -26,7 +34,11 @@ struct Kept {
     directory: OwnedFd,
     file: PathBuf,
     shown: PathBuf,
-    common: Option<[u8; 32]>,
+    inside: Option<[u8; 32]>,
+    /// Differs from `inside` where a risky key was held back.
+    host: Option<[u8; 32]>,
+    /// Keys that have been said.
+    said: BTreeSet<String>,
     /// Both sides have changed: nothing is overwritten any more.
     apart: bool,
 }
@@ -36,6 +48,7 @@ pub struct CopyBack {
     private: OwnedFd,
     inotify: Inotify,
     files: Vec<Kept>,
+    risky: Vec<Mark>,
     session: String,
     findings: Vec<Finding>,
 }
@@ -88,13 +101,15 @@ impl Kept {
         };
         let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let directory = open(parent, flags, Mode::empty())?;
-        let common = content(directory.as_fd(), Path::new(file))?.map(|c| hash(&c));
+        let host = content(directory.as_fd(), Path::new(file))?.map(|c| hash(&c));
         Ok(Some(Self {
             name: name.into(),
             directory,
             file: file.into(),
             shown: path.into(),
-            common,
+            inside: host,
+            host,
+            said: BTreeSet::new(),
             apart: false,
         }))
     }
@@ -102,36 +117,93 @@ impl Kept {
     fn copy_back(
         &mut self,
         private: BorrowedFd<'_>,
+        risky: &[Mark],
         session: &str,
-    ) -> Result<Option<Finding>, Errno> {
+    ) -> Result<Vec<Finding>, Errno> {
         let Some(inside) = content(private, &self.name)? else {
-            return Ok(None); // what was removed inside is not removed outside
+            return Ok(Vec::new()); // what was removed inside is not removed outside
         };
-        let fresh = hash(&inside);
-        if self.common == Some(fresh) {
-            return Ok(None);
+        let fresh = Some(hash(&inside));
+        if self.inside == fresh {
+            return Ok(Vec::new());
         }
         let directory = self.directory.as_fd();
-        let host = content(directory, &self.file)?.map(|c| hash(&c));
-        if host == Some(fresh) {
-            self.common = Some(fresh);
-            return Ok(None);
+        let text = content(directory, &self.file)?;
+        let host = text.as_deref().map(hash);
+        if host == fresh {
+            (self.inside, self.host) = (fresh, fresh);
+            return Ok(Vec::new());
         }
-        if self.apart || host != self.common {
-            let beside = PathBuf::from(format!("{}.stockade-{session}", self.file.display()));
-            replace(directory, &beside, &inside, session)?;
-            let first = !std::mem::replace(&mut self.apart, true);
-            return Ok(first.then(|| {
-                Finding::grave(format!(
-                    "{} changed outside meanwhile: the session's stands beside it as {}",
-                    self.shown.display(),
-                    beside.display()
-                ))
-            }));
+        let outgoing = outgoing(&inside, text.as_deref(), risky);
+        let why_beside = if outgoing.is_none() {
+            Some("the session's is no JSON object that could be judged and")
+        } else if self.apart || host != self.host {
+            Some("changed outside meanwhile: the session's")
+        } else {
+            None
+        };
+        let (bytes, held) = outgoing.map_or((inside, Vec::new()), |o| (o.bytes, o.held));
+        let mut findings = Vec::new();
+        match why_beside {
+            Some(why) => {
+                let beside = PathBuf::from(format!("{}.stockade-{session}", self.file.display()));
+                replace(directory, &beside, &bytes, session)?;
+                if !std::mem::replace(&mut self.apart, true) {
+                    findings.push(Finding::grave(format!(
+                        "{}: {why} stands beside it as {}",
+                        self.shown.display(),
+                        beside.display()
+                    )));
+                }
+            }
+            None => {
+                replace(directory, &self.file, &bytes, session)?;
+                self.host = Some(hash(&bytes));
+            }
         }
-        replace(directory, &self.file, &inside, session)?;
-        self.common = Some(fresh);
-        Ok(None)
+        self.inside = fresh;
+        findings.extend(self.say(held));
+        Ok(findings)
+    }
+
+    /// Each key once, however often the agent writes it.
+    fn say(&mut self, held: Vec<Held>) -> Vec<Finding> {
+        let mut out = Vec::new();
+        for Held {
+            key,
+            value,
+            because,
+        } in held
+        {
+            if self.said.len() > MAX_KEYS || !self.said.insert(key.clone()) {
+                continue;
+            }
+            let file = self.shown.display();
+            if self.said.len() > MAX_KEYS {
+                let text = format!("{file}: more such keys were not copied back");
+                out.push(Finding::grave(text));
+                continue;
+            }
+            let key = short(&key);
+            out.push(match value {
+                Some(value) => Finding::grave(format!(
+                    "{file}: {key} = {} was not copied back ({because}); set it outside if you want it",
+                    short(&value)
+                )),
+                None => Finding::note(format!(
+                    "{file}: {key} was removed inside, and stays outside"
+                )),
+            });
+        }
+        out
+    }
+}
+
+fn short(text: &str) -> String {
+    let text = escaped(text);
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
     }
 }
 
@@ -160,17 +232,19 @@ fn replace(
 
 /// What is known before the session begins.
 #[derive(Debug)]
-pub struct Prepared(Vec<Kept>);
+pub struct Prepared {
+    files: Vec<Kept>,
+    risky: Vec<Mark>,
+}
 
 impl Prepared {
-    pub fn new(home: &Path, files: &[PathBuf]) -> Result<Self, Errno> {
+    pub fn new(home: &Path, files: &[PathBuf], risky: &[Mark]) -> Result<Self, Errno> {
         let kept = files.iter().map(|path| Kept::new(home, path));
-        Ok(Self(
-            kept.collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .flatten()
-                .collect(),
-        ))
+        let kept = kept.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            files: kept.into_iter().flatten().collect(),
+            risky: risky.to_vec(),
+        })
     }
 
     /// `private` is the session's home as the supervisor sees it.
@@ -185,7 +259,8 @@ impl Prepared {
         let mut out = CopyBack {
             private,
             inotify,
-            files: self.0,
+            files: self.files,
+            risky: self.risky,
             session: session.to_owned(),
             findings: Vec::new(),
         };
@@ -198,8 +273,8 @@ impl Prepared {
 impl CopyBack {
     fn copy_all(&mut self) {
         for kept in &mut self.files {
-            match kept.copy_back(self.private.as_fd(), &self.session) {
-                Ok(finding) => self.findings.extend(finding),
+            match kept.copy_back(self.private.as_fd(), &self.risky, &self.session) {
+                Ok(findings) => self.findings.extend(findings),
                 Err(errno) => {
                     let text = format!("{}: not copied back: {errno}", kept.shown.display());
                     let finding = Finding::grave(text);
@@ -260,7 +335,11 @@ mod tests {
         }
 
         fn start(&self) -> CopyBack {
-            let prepared = Prepared::new(&self.home(""), &[self.home("f")]).unwrap();
+            self.start_with(&[])
+        }
+
+        fn start_with(&self, risky: &[Mark]) -> CopyBack {
+            let prepared = Prepared::new(&self.home(""), &[self.home("f")], risky).unwrap();
             let private = File::open(self.private("")).unwrap();
             prepared.watch(private.as_fd(), "1").unwrap()
         }
@@ -308,6 +387,70 @@ mod tests {
         assert_eq!(fs::read_to_string(pair.home("f")).unwrap(), "outside");
         let beside = fs::read_to_string(pair.home("f.stockade-1")).unwrap();
         assert_eq!(beside, "inside again");
+    }
+
+    fn servers() -> [Mark; 1] {
+        [Mark {
+            path: "servers.*.command".into(),
+            because: "it runs".into(),
+        }]
+    }
+
+    #[test]
+    fn a_risky_key_is_held_back_and_said_once() {
+        let pair = Pair::new("risky");
+        fs::write(pair.home("f"), r#"{"n":0}"#).unwrap();
+        fs::write(pair.private("f"), r#"{"n":0}"#).unwrap();
+        let mut copy = pair.start_with(&servers());
+        for n in 1..5 {
+            let evil = "\\u001b".to_owned() + &"e".repeat(300);
+            pair.rename(&format!(
+                r#"{{"n":{n},"servers":{{"x":{{"command":"{evil}"}}}}}}"#
+            ));
+            copy.ready();
+            let host: serde_json::Value =
+                serde_json::from_slice(&fs::read(pair.home("f")).unwrap()).unwrap();
+            assert_eq!(host, serde_json::json!({"n": n, "servers": {"x": {}}}));
+        }
+        let findings = copy.finish();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let text = &findings[0].text;
+        assert!(
+            findings[0].grave && text.contains("servers.x.command = \"\\u001be"),
+            "{text}"
+        );
+        assert!(text.contains("e… was not copied back (it runs)"), "{text}");
+        assert!(text.matches('e').count() < 220, "{text}");
+    }
+
+    #[test]
+    fn keys_without_end_are_said_to_a_number() {
+        let pair = Pair::new("many");
+        let copy = pair.start_with(&servers());
+        let many: Vec<String> = (0..1000)
+            .map(|n| format!(r#""{n}":{{"command":"evil"}}"#))
+            .collect();
+        pair.rename(&format!(r#"{{"servers":{{{}}}}}"#, many.join(",")));
+        let findings = copy.finish();
+        assert_eq!(findings.len(), MAX_KEYS + 1);
+        assert!(findings[MAX_KEYS].text.contains("more such keys"));
+        assert!(!fs::read_to_string(pair.home("f")).unwrap().contains("evil"));
+    }
+
+    #[test]
+    fn what_is_no_json_stands_beside() {
+        let pair = Pair::new("json");
+        fs::write(pair.home("f"), "{}").unwrap();
+        fs::write(pair.private("f"), "{}").unwrap();
+        let mut copy = pair.start_with(&servers());
+        pair.rename("servers:\n x: evil");
+        copy.ready();
+        assert_eq!(fs::read_to_string(pair.home("f")).unwrap(), "{}");
+        let beside = fs::read_to_string(pair.home("f.stockade-1")).unwrap();
+        assert_eq!(beside, "servers:\n x: evil");
+        let findings = copy.finish();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].grave && findings[0].text.contains("no JSON object"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Agent {
     pub variable: String,
     pub state: String,
     pub replaced: Vec<String>,
+    /// Keys of `replaced`, as JSON, that are not copied back.
+    pub risky: Vec<Mark>,
     pub pass: Vec<String>,
     /// HOST:PORT.
     pub end_points: Vec<String>,
@@ -24,7 +26,7 @@ pub struct Agent {
     pub own_sandbox: OwnSandbox,
 }
 
-/// A name below the state directory.
+/// A name below the state directory, or keys with dots between, `*` for any.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {

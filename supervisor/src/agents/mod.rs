@@ -2,6 +2,7 @@
 
 pub mod copyback;
 mod data;
+mod risky;
 mod state;
 
 pub use data::Agent;

@@ -336,7 +336,8 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
-    let prepared = Prepared::new(home, &at.copies).map_err(copies)?;
+    let risky = asked.agent.as_ref().map_or(&[][..], |a| &a.risky);
+    let prepared = Prepared::new(home, &at.copies, risky).map_err(copies)?;
     let launched = launch(&at.plan);
     // the step that failed may have come after the terminal was handed over
     let session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
