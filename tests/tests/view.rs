@@ -213,14 +213,20 @@ fn what_looks_like_a_secret_is_not_passed() {
             command
                 .env("LD_AUDIT_TEST", "three")
                 .env("EDITOR", "vi")
-                .env("SSH_AUTH_SOCK", "/four");
+                .env("SSH_AUTH_SOCK", "/four")
+                .env("npm_config__authtoken", "five")
+                .env("REMOTE", "https://github_pat_six@h/r")
+                .env("UPSTREAM", "ssh://git@h/r")
+                .env("OLDPWD", "/seven");
             text(&command.output().unwrap())
         };
         let out = run(&[]);
-        for secret in ["one", "two", "three", "four"] {
+        for secret in ["one", "two", "three", "four", "five", "six"] {
             assert!(!out.contains(secret), "{level}: {out}");
         }
-        assert!(out.contains("EDITOR=vi"), "{level}: {out}");
+        for kept in ["EDITOR=vi", "UPSTREAM=ssh://git@h/r", "OLDPWD=/seven"] {
+            assert!(out.contains(kept), "{level}: {out}");
+        }
         let out = run(&[
             "--allow-env",
             "GH_TOKEN",

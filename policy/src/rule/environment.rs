@@ -15,7 +15,7 @@ pub(super) const KEYS: &[Key] = &[
         "drop",
         Shape::Variables,
         Effect::Tightens,
-        "variables kept from the agent, unless `pass` names them in full",
+        "variables kept from the agent, in small and capital letters alike, unless `pass` names them in full",
     ),
     key(
         T,
