@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_SIZE: usize = 1 << 20;
+const MAX_BYTES: u64 = MAX_SIZE as u64;
+
+/// Of a value, in a message.
+const MAX_SHOWN: usize = 200;
 
 /// Section, key (`*` for any), what git does with it. A subsection may stand in between.
 const RISKS: &[(&str, &str, &str)] = &[
@@ -73,16 +77,26 @@ fn is_config(path: &Path) -> bool {
     name == ".gitconfig" || in_repository && matches!(name, "config" | "config.worktree")
 }
 
-fn read(path: &Path) -> Vec<(String, String)> {
+/// Keys with values in their order, and whether these are all: git refuses a file as a whole that
+/// it can't read to the end, and what is read here must not be less than git reads.
+#[derive(Debug, PartialEq, Eq)]
+struct Entries {
+    keys: Vec<(String, String)>,
+    whole: bool,
+}
+
+fn read(path: &Path) -> Entries {
     let mut bytes = Vec::new();
     // a file that can't be read tells git nothing either
-    drop(crate::protect::open(path).map(|f| f.take(MAX_BYTES).read_to_end(&mut bytes)));
-    parse(&String::from_utf8_lossy(&bytes))
+    drop(crate::protect::open(path).map(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)));
+    let mut found = parse(&String::from_utf8_lossy(&bytes));
+    found.whole &= bytes.len() <= MAX_SIZE;
+    found
 }
 
 /// The last value of one key, as git takes it.
 pub fn value_of(path: &Path, key: &str) -> Option<String> {
-    let found = read(path).into_iter().filter(|(k, _)| k == key);
+    let found = read(path).keys.into_iter().filter(|(k, _)| k == key);
     found.map(|(_, value)| value).next_back()
 }
 
@@ -92,7 +106,7 @@ pub fn keys(path: &Path) -> BTreeMap<String, Vec<String>> {
         return BTreeMap::new();
     }
     let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (key, value) in read(path) {
+    for (key, value) in read(path).keys {
         if because(&key).is_some() {
             out.entry(key).or_default().push(value);
         }
@@ -100,7 +114,7 @@ pub fn keys(path: &Path) -> BTreeMap<String, Vec<String>> {
     out
 }
 
-/// Keys that are new, or whose values are.
+/// Keys that are new, or whose values are; and that there may be more.
 pub fn risks(path: &Path, was: &BTreeMap<String, Vec<String>>) -> Vec<Finding> {
     let mut out = Vec::new();
     for (key, values) in keys(path) {
@@ -109,9 +123,16 @@ pub fn risks(path: &Path, was: &BTreeMap<String, Vec<String>>) -> Vec<Finding> {
             .filter(|v| !was.get(&key).is_some_and(|old| old.contains(v)))
             .collect();
         if let (Some(value), Some(because)) = (fresh.last(), because(&key)) {
+            let value: String = value.chars().take(MAX_SHOWN).collect();
             let text = format!("{}: {key} = {value} ({because})", path.display());
             out.push(Finding::grave(text));
         }
+    }
+    if is_config(path) && !read(path).whole {
+        out.push(Finding::grave(format!(
+            "{}: longer or other than what can be judged, it may make git run programs; look at it before git does",
+            path.display()
+        )));
     }
     out
 }
@@ -125,29 +146,34 @@ fn because(key: &str) -> Option<&'static str> {
         .map(|(_, _, because)| *because)
 }
 
-/// `section.subsection.key` and value as git reads them (git-config(1), "Syntax"); what git would
-/// refuse ends the list, because git refuses the whole file.
-fn parse(text: &str) -> Vec<(String, String)> {
-    let (mut out, mut section) = (Vec::new(), String::new());
-    let mut rest = text.trim_start_matches('\u{feff}');
-    loop {
-        rest = rest.trim_start();
+/// What git skips.
+const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// `section.subsection.key` and value as git reads them (config.c, `git_parse_source`).
+fn parse(text: &str) -> Entries {
+    // `get_next_char` does so before anything else, even after a backslash
+    let text = text.replace("\r\n", "\n");
+    let (mut keys, mut section) = (Vec::new(), String::new());
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let whole = loop {
+        rest = rest.trim_start_matches(BLANK);
         match rest.chars().next() {
-            None => return out,
+            None => break true,
             Some('#' | ';') => rest = rest.split_once('\n').map_or("", |(_, r)| r),
             Some('[') => match header(&rest[1..]) {
                 Some((name, tail)) => (section, rest) = (name, tail),
-                None => return out,
+                None => break false,
             },
             Some(_) => match variable(rest) {
                 Some((key, value, tail)) => {
-                    out.push((format!("{section}.{key}"), value));
+                    keys.push((format!("{section}.{key}"), value));
                     rest = tail;
                 }
-                None => return out,
+                None => break false,
             },
         }
-    }
+    };
+    Entries { keys, whole }
 }
 
 /// `name "sub"]` or `name.sub]`.
@@ -189,16 +215,13 @@ fn variable(text: &str) -> Option<(String, String, &str)> {
             let (value, tail) = value(rest)?;
             Some((key, value, tail))
         }
-        None if rest.is_empty() || rest.starts_with(['\n', '\r', '#', ';']) => {
-            Some((key, "true".into(), rest))
-        }
+        None if rest.is_empty() || rest.starts_with('\n') => Some((key, "true".into(), rest)),
         None => None,
     }
 }
 
 fn value(text: &str) -> Option<(String, &str)> {
     let (mut out, mut kept, mut quoted) = (String::new(), 0, false);
-    let text = text.trim_start_matches([' ', '\t']);
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
@@ -216,7 +239,8 @@ fn value(text: &str) -> Option<(String, &str)> {
                 quoted = !quoted;
                 kept = out.len();
             }
-            '\\' => match chars.next()?.1 {
+            // the end of the file is an end of line
+            '\\' => match chars.next().map_or('\n', |(_, c)| c) {
                 '\n' => {}
                 'n' => out.push('\n'),
                 't' => out.push('\t'),
@@ -224,11 +248,12 @@ fn value(text: &str) -> Option<(String, &str)> {
                 c @ ('"' | '\\') => out.push(c),
                 _ => return None,
             },
-            '\r' if text[at + 1..].starts_with('\n') => {}
+            // so it is even after quotes with nothing in them
+            c if !quoted && out.is_empty() && BLANK.contains(&c) => {}
             c => out.push(c),
         }
         // blanks at the end count only within quotes
-        if quoted || !c.is_ascii_whitespace() {
+        if quoted || !BLANK.contains(&c) {
             kept = out.len();
         }
     }
@@ -246,29 +271,118 @@ mod tests {
         "[remote \"a.b\\\"c\"]\nurl = git@h:x;comment\n[Filter.LFS]\n clean = a  b  \n",
         "[core] pager = less\n; x\n[include]\n\tpath = \"/a b\" \n",
         "\u{feff}[credential \"https://h\"]\r\n helper = !f\r\n",
+        "[user]\r\n\tname = a\\\r\nb\r\n[core]\r\n\tfsmonitor = evil1\r\n",
+        "[core] fsmonitor = evil\\",
+        "[core]\n\tbare\n\tpager = a\u{b}\u{c} \r b \r\n;\r[x]\n[a.B] c = \"q\" # \" \\\n",
+        "[core]\tfsmonitor=\"a;b\"c;d\n[Alias \"x\"]\nx = !\"a\\tb\\\"\" \t \n",
     ];
+
+    /// What git refuses.
+    const REFUSED: &[&str] = &[
+        "[core]\n\tpager = \"a\nb\"\n",
+        "[core\nfsmonitor = evil\n",
+        "[core]\n\tpager = a\\qb\n",
+        "[core]\n\tbare # no\n",
+        "\u{feff}\u{feff}[core]\nfsmonitor = evil\n",
+        "\u{b}[core]\nfsmonitor = evil\n",
+        "[core]\n2x = evil\n",
+    ];
+
+    fn place(name: &str) -> std::path::PathBuf {
+        let id = std::process::id();
+        let place = std::env::temp_dir().join(format!("stockade-config-{name}-{id}"));
+        std::fs::create_dir_all(place.join(".git")).unwrap();
+        place
+    }
+
+    /// Git's own reading; none when it refuses the file.
+    fn of_git(file: &Path) -> Option<Vec<(String, String)>> {
+        let out = Command::new("git")
+            .args(["config", "--no-includes", "-z", "--list", "--file"])
+            .arg(file)
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(out.stdout).unwrap();
+        let pairs = lines
+            .split_terminator('\0')
+            .map(|l| l.split_once('\n').unwrap_or((l, "true")))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()));
+        out.status.success().then(|| pairs.collect())
+    }
 
     #[test]
     fn it_reads_as_git_reads() {
-        let place = std::env::temp_dir().join(format!("stockade-config-{}", std::process::id()));
-        std::fs::create_dir_all(&place).unwrap();
+        let place = place("texts");
         let file = place.join("config");
         for text in TEXTS {
             std::fs::write(&file, text).unwrap();
-            let out = Command::new("git")
-                .args(["config", "--no-includes", "-z", "--list", "--file"])
-                .arg(&file)
-                .current_dir("/")
-                .output()
-                .unwrap();
-            let theirs: Vec<(String, String)> = String::from_utf8(out.stdout)
-                .unwrap()
-                .split_terminator('\0')
-                .map(|l| l.split_once('\n').unwrap_or((l, "true")))
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .collect();
-            assert_eq!(parse(text), theirs, "{text:?}");
+            let keys = of_git(&file).unwrap_or_else(|| panic!("{text:?}"));
+            assert_eq!(parse(text), Entries { keys, whole: true }, "{text:?}");
         }
+        for text in REFUSED {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(of_git(&file), None, "{text:?}");
+            assert!(!parse(text).whole, "{text:?}");
+        }
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+
+    /// Every text of a few pieces: nothing that git reads is missed without a word.
+    #[test]
+    fn git_never_reads_more() {
+        const PIECES: &[&str] = &[
+            "[a]",
+            "[a \"b\"]",
+            "x",
+            " = ",
+            "\\",
+            "\"",
+            "\r",
+            "\n",
+            "#",
+            "\t",
+            "\u{c}",
+            "é",
+            "-",
+        ];
+        let place = place("pieces");
+        let file = place.join("config");
+        let (mut seed, mut read) = (7_u64, 0);
+        for _ in 0..400 {
+            let mut text = String::from("[a]\nx = ");
+            for _ in 0..8 {
+                // Knuth's MMIX generator: the same texts each time
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                text += PIECES[usize::try_from(seed >> 33).unwrap() % PIECES.len()];
+            }
+            std::fs::write(&file, &text).unwrap();
+            let own = parse(&text);
+            if let Some(keys) = of_git(&file) {
+                assert_eq!(own, Entries { keys, whole: true }, "{text:?}");
+                read += 1;
+            }
+        }
+        assert!(read > 50, "git reads too few of them: {read}");
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_read_to_the_end_is_said() {
+        let place = place("end");
+        let file = place.join(".git/config");
+        let said = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let findings = risks(&file, &BTreeMap::new());
+            findings.iter().filter(|f| f.grave).count()
+        };
+        assert_eq!(said("[user]\nname = x\n"), 0);
+        assert_eq!(said("[user]\nname = \"x\n"), 1);
+        let long = format!("#{}\n[core]\nfsmonitor = evil\n", "x".repeat(MAX_SIZE));
+        assert_eq!(said(&long), 1);
+        assert_eq!(said(&long.replace("xx", "")), 1);
         std::fs::remove_dir_all(&place).unwrap();
     }
 
