@@ -117,7 +117,8 @@ pub(crate) fn stack(sources: &Sources) -> (Vec<Stacked>, Vec<Diagnostic>) {
             text,
             restricted: untrusted || closed,
         });
-        closed |= last;
+        // who may not allow may not take the user's word away either
+        closed |= last && !untrusted;
     }
     (out, found)
 }

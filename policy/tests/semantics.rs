@@ -230,6 +230,15 @@ fn an_unset_variable_with_a_default_drops_its_entry() {
 }
 
 #[test]
+fn final_of_an_untrusted_project_closes_nothing() {
+    let p = policy(vec![
+        layer(Layer::Project { trusted: false }, "final = true"),
+        layer(Layer::CommandLine, "[filesystem]\nread = ['/u']"),
+    ]);
+    assert_eq!(file(&p, FileOperation::Read, "/u").verdict, Verdict::Allow);
+}
+
+#[test]
 fn final_closes_what_is_above() {
     let p = policy(vec![
         layer(Layer::System, "final = true\n[filesystem]\nread = ['/s']"),

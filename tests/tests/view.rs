@@ -368,3 +368,18 @@ fn what_the_command_closes_its_reader_sees_closed() {
         assert_eq!(out.status.code(), Some(0), "{level}: {}", text(&out));
     }
 }
+
+#[test]
+fn a_session_within_a_session_says_why_not() {
+    for level in LEVELS {
+        let place = Place::new("within");
+        let out = sh(&place, level, "stockade run -- touch started");
+        assert_eq!(out.status.code(), Some(125), "{level}: {}", text(&out));
+        assert!(
+            text(&out).contains("in a session already"),
+            "{level}: {}",
+            text(&out)
+        );
+        assert!(!place.work().join("started").exists());
+    }
+}

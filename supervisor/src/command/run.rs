@@ -223,6 +223,9 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
 
 /// From the plan to the summary.
 fn supervise(run: &Run) -> Result<Over, Failure> {
+    if own::read().is_some() {
+        return Err(Failure::Usage("this runs in a session already, whose policy holds for everything it starts: run the command as it is".into()));
+    }
     let asked = Asked::new(run)?;
     if let Some(stream) = asked.streams.leads_on {
         return Err(Failure::Usage(format!(
