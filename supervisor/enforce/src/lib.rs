@@ -12,7 +12,7 @@ mod sys;
 
 pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_group};
 pub use compile::{
-    CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, expand,
+    CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, holds_all_of,
 };
 pub use facts::{Architecture, Cgroup, HostFacts};
 pub use launch::{

@@ -34,8 +34,10 @@ pub fn run(command: &QuarantineCommand) -> Result<u8, Failure> {
                     return Ok(1);
                 }
             }
-            quarantine::restore(&state, id)?;
-            say("restored")?;
+            say(&match quarantine::restore(&state, id)? {
+                Some(id) => format!("restored; what stood there is in the quarantine: `{id}`"),
+                None => "restored".into(),
+            })?;
         }
         QuarantineCommand::Drop { id } => {
             quarantine::drop_entry(&state, id)?;

@@ -335,7 +335,7 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
 fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let folder = &asked.folder;
     let group = at.plan.group.clone();
-    let guard = protect::begin(&at.policy, &asked.state, folder, group)?;
+    let guard = protect::begin(&at.policy, &asked.state, folder, group, at.plan.level)?;
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());

@@ -165,7 +165,7 @@ fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
 }
 
 /// The path without `.` and `..`, when no part of it is a link.
-fn straight(path: &Path) -> Result<PathBuf, String> {
+pub fn straight(path: &Path) -> Result<PathBuf, String> {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -182,7 +182,7 @@ fn straight(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// The first line of a small file, not through a link.
-fn line(path: &Path) -> Option<String> {
+pub fn line(path: &Path) -> Option<String> {
     use std::io::Read;
     let mut text = String::new();
     let file = crate::protect::open(path).ok()?;
@@ -200,31 +200,39 @@ fn hooks_path(directory: &Path, workspace: &Path) -> Option<PathBuf> {
 }
 
 fn nested(workspace: &Path) -> Vec<Found> {
-    let (mut out, mut looked) = (Vec::new(), 0);
+    let (all, _) = repositories(workspace);
+    let directories = all
+        .into_iter()
+        .filter(|git| git.symlink_metadata().is_ok_and(|m| m.is_dir()));
+    directories.map(Found::Plain).collect()
+}
+
+/// Each `.git` below the workspace, whatever it is; and whether everything was looked at.
+pub fn repositories(workspace: &Path) -> (Vec<PathBuf>, bool) {
+    let (mut out, mut looked, mut all) = (Vec::new(), 0, true);
     let mut open = vec![(workspace.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
         looked += 1;
         if looked > LOOK_AT {
+            all = false;
             break;
         }
-        if depth > 0
-            && folder
-                .join(".git")
-                .symlink_metadata()
-                .is_ok_and(|m| m.is_dir())
-        {
-            out.push(Found::Plain(folder.join(".git")));
+        let git = folder.join(".git");
+        if depth > 0 && git.symlink_metadata().is_ok() {
+            out.push(git);
         }
         if depth == DEPTH {
             continue;
         }
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let entries = std::fs::read_dir(&folder);
+        all &= entries.is_ok();
+        for entry in entries.into_iter().flatten().flatten() {
             let skipped = SKIPPED.iter().any(|s| entry.file_name() == *s);
             if !skipped && entry.file_type().is_ok_and(|t| t.is_dir()) {
                 open.push((entry.path(), depth + 1));
             }
         }
     }
-    out.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
-    out
+    out.sort();
+    (out, all)
 }

@@ -3,12 +3,13 @@
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
-use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::{File, Permissions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const NO_LINKS: ResolveFlag = ResolveFlag::RESOLVE_NO_SYMLINKS;
@@ -33,13 +34,39 @@ pub fn move_name(
     to: BorrowedFd<'_>,
     as_name: &OsStr,
 ) -> Result<(), Errno> {
-    match renameat(from, name, to, as_name) {
+    let moved = match renameat(from, name, to, as_name) {
+        // what changes its parent is itself written: `..`
+        Err(Errno::EACCES) => {
+            open_up(from, name)?;
+            renameat(from, name, to, as_name)
+        }
+        other => other,
+    };
+    match moved {
         Err(Errno::EXDEV) => {
             copy(from, name, to, as_name)?;
             remove(from, name)
         }
         other => other,
     }
+}
+
+/// Lets the user look into a directory of theirs again, whatever its mode was made.
+pub fn open_up(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(at, name, flags, Mode::empty())?;
+    let mode = Mode::from_bits_truncate(fstat(&found)?.st_mode) | Mode::S_IRWXU;
+    // fchmod takes no descriptor of this kind
+    let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+    std::fs::set_permissions(itself, Permissions::from_mode(mode.bits()))
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+}
+
+/// A directory with that mode in place of one that was moved away.
+pub fn make(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> Result<(), Errno> {
+    mkdirat(at, name, Mode::S_IRWXU)?;
+    let made = open(at, name, OFlag::O_DIRECTORY)?;
+    nix::sys::stat::fchmod(made, Mode::from_bits_truncate(mode & 0o777))
 }
 
 fn kind(at: BorrowedFd<'_>, name: &OsStr) -> Result<(SFlag, Mode), Errno> {
@@ -98,7 +125,12 @@ fn copy(
     }
     let mut source = File::from(open(from, name, OFlag::O_RDONLY)?);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut target = File::from(openat(to, as_name, flags, mode & Mode::S_IRWXU)?);
+    let mut target = File::from(openat(
+        to,
+        as_name,
+        flags,
+        mode & (Mode::S_IRWXU | Mode::S_IRWXG | Mode::S_IRWXO),
+    )?);
     std::io::copy(&mut source, &mut target)
         .map(drop)
         .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))

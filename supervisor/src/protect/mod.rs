@@ -3,27 +3,29 @@
 
 mod again;
 mod beneath;
+mod compare;
+mod nested;
 pub mod quarantine;
 mod record;
 mod stamp;
+mod walk;
 
 pub use again::MountsAgain;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
 use crate::folder::Folder;
-use crate::git::config;
-use quarantine::{Quarantine, What};
+use crate::git;
+use compare::Comparison;
+use quarantine::Quarantine;
 use record::{Mark, Record};
 use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use stockade_enforce::{Group, HostTree, Kind, Reach, Tree, expand};
-use stockade_policy::{Glob, Policy};
-
-/// Names looked at below one pattern; a pattern that needs more is an error, never cut short.
-const LOOK_AT: usize = 100_000;
+use stockade_enforce::{Group, Level, Reach};
+use stockade_policy::{Glob, Policy, Rule};
+use walk::{Found, walk};
 
 /// Stands from before the start until what changed is dealt with.
 #[derive(Debug)]
@@ -39,35 +41,34 @@ pub fn begin(
     state: &Path,
     folder: &Folder,
     group: Option<Group>,
+    level: Level,
 ) -> Result<Guard, Failure> {
     let Folder { id, path: folder } = folder;
     let reach = Reach::new(policy);
-    let mut marks = Vec::new();
+    let mut record = Record::new(id, policy, group, level == Level::Namespaces);
     for rule in policy.of("filesystem", "protect") {
         for glob in &rule.globs {
-            let mark = Mark {
-                glob: glob.to_string(),
-                rule: rule.id.to_string(),
-                because: rule.because.clone().unwrap_or_default(),
-                report: rule.report,
-            };
+            let found = walk(glob, record.root(&glob.root()), &|_| true);
+            if !found.crowded.is_empty() {
+                return Err(Failure::Usage(format!(
+                    "{}: more than {} names to compare",
+                    rule.id,
+                    walk::LOOK_AT
+                )));
+            }
             // what the session can't reach, the host may change as it likes
-            let names = names(glob, &mark.rule)?;
-            let reached =
-                reach.host(&glob.root().join("\u{1}any")) || names.iter().any(|n| reach.host(n));
+            let reached = reach.host(&glob.root().join("\u{1}any"))
+                || found.names.iter().any(|n| reach.host(n));
             if reached {
-                marks.push((mark, names));
+                record.marks.push(mark(policy, rule, glob));
+                remember(&mut record, found);
             }
         }
     }
-    let mut record = Record::new(id, policy, group);
-    for (mark, names) in marks {
-        for name in names {
-            if let Some(stamp) = Stamp::of(&name) {
-                record.seen.entry(name).or_insert(stamp);
-            }
-        }
-        record.marks.push(mark);
+    for workspace in &policy.context.workspaces {
+        let (nested, all) = git::repositories(workspace);
+        add(&mut record.ways, nested, Stamp::of);
+        record.all_looked_at &= all;
     }
     record.write(folder)?;
     record.keep_originals(folder)?;
@@ -78,25 +79,44 @@ pub fn begin(
     })
 }
 
-/// Topmost existing names that the pattern covers, and all below those that are directories.
-fn names(glob: &Glob, rule: &str) -> Result<Vec<PathBuf>, Failure> {
-    let mut out = Vec::new();
-    let mut open = expand(glob, rule, &HostTree)?;
-    while let Some(path) = open.pop() {
-        if out.len() > LOOK_AT {
-            return Err(Failure::Usage(format!(
-                "{rule}: more than {LOOK_AT} names to compare"
-            )));
-        }
-        if HostTree.kind(&path) == Some(Kind::Directory) {
-            open.extend(HostTree.list(&path).into_iter().map(|(p, _)| p));
-        }
-        if glob.covers(&path) && HostTree.kind(&path).is_some() {
-            out.push(path);
+fn mark(policy: &Policy, rule: &Rule, glob: &Glob) -> Mark {
+    let root = glob.root();
+    let ours = (glob.specificity(), rule.rank);
+    let writes = policy.of("filesystem", "write");
+    let trusted = writes.filter(|r| !r.restricted);
+    let all = trusted.flat_map(|r| r.globs.iter().map(move |g| (g, r.rank)));
+    let except = all.filter(|(g, rank)| {
+        let near = g.root().starts_with(&root) || root.starts_with(g.root());
+        near && (g.specificity(), *rank) > ours
+    });
+    Mark {
+        glob: glob.to_string(),
+        rule: rule.id.to_string(),
+        because: rule.because.clone().unwrap_or_default(),
+        report: rule.report,
+        except: except.map(|(g, _)| g.to_string()).collect(),
+    }
+}
+
+fn remember(record: &mut Record, found: Found) {
+    let Found {
+        names,
+        ways,
+        closed,
+        crowded: _,
+        looked: _,
+    } = found;
+    add(&mut record.seen, names, Stamp::of);
+    add(&mut record.ways, ways, Stamp::of);
+    add(&mut record.closed, closed, Stamp::closed);
+}
+
+fn add(to: &mut BTreeMap<PathBuf, Stamp>, paths: Vec<PathBuf>, of: fn(&Path) -> Option<Stamp>) {
+    for path in paths {
+        if let Some(stamp) = of(&path) {
+            to.entry(path).or_insert(stamp);
         }
     }
-    out.sort();
-    Ok(out)
 }
 
 impl Guard {
@@ -104,91 +124,21 @@ impl Guard {
     /// that they replaced: that is no change of the session's.
     pub fn finish(self, outside: &BTreeMap<PathBuf, Stamp>) -> Vec<Finding> {
         let quarantine = Quarantine::new(&self.state, &self.record.session);
-        let mut findings = Vec::new();
-        for mark in &self.record.marks {
-            let outcome = compare(&self.record, &self.folder, mark, &quarantine, outside);
-            match outcome {
-                Ok(found) => findings.extend(found),
-                Err(failure) => findings.push(Finding::grave(format!(
-                    "{} could not be compared: {failure}",
-                    mark.glob
-                ))),
+        let mut comparison = Comparison::new(&self.record, &self.folder, &quarantine, outside);
+        // what is only reported may hold what is denied
+        let (report, deny): (Vec<_>, Vec<_>) = self.record.marks.iter().partition(|m| m.report);
+        for mark in deny.into_iter().chain(report) {
+            if let Err(failure) = comparison.mark(mark) {
+                comparison.grave(format!("{} could not be compared: {failure}", mark.glob));
             }
         }
+        if let Err(failure) = nested::compare(&mut comparison) {
+            comparison.grave(format!("new repositories could not be compared: {failure}"));
+        }
+        let mut findings = comparison.findings;
         let mut seen = std::collections::BTreeSet::new();
         findings.retain(|f| seen.insert(f.text.clone()));
         findings
-    }
-}
-
-fn compare(
-    record: &Record,
-    folder: &Path,
-    mark: &Mark,
-    quarantine: &Quarantine,
-    outside: &BTreeMap<PathBuf, Stamp>,
-) -> Result<Vec<Finding>, Failure> {
-    let glob = Glob::absolute(&mark.glob).map_err(|e| Failure::Usage(e.to_string()))?;
-    let now = names(&glob, &mark.rule)?;
-    let mut findings = Vec::new();
-    for name in topmost_new(record, &now) {
-        if mark.report {
-            findings.push(Finding::note(format!(
-                "{} was made ({})",
-                name.display(),
-                mark.because
-            )));
-        } else if !record.is_harmless(&name) {
-            findings.push(quarantined(quarantine, record, mark, &name));
-        }
-        findings.extend(config::risks(&name, &BTreeMap::new()));
-    }
-    for (name, was) in record.seen.iter().filter(|(n, _)| glob.covers(n)) {
-        let is = Stamp::of(name);
-        if is.as_ref() == Some(was) || (is.is_some() && is.as_ref() == outside.get(name)) {
-            continue;
-        }
-        let verb = if is.is_none() { "removed" } else { "changed" };
-        let text = format!("{} was {verb} ({})", name.display(), mark.because);
-        if mark.report {
-            findings.push(Finding::note(text));
-        } else {
-            let kept = quarantine.keep(&record.original(folder, name), name, mark, What::Original);
-            let restore = kept.map_or(String::new(), |id| {
-                format!("; as it was: `stockade quarantine restore {id}`")
-            });
-            findings.push(Finding::grave(format!(
-                "{text} though it is protected{restore}"
-            )));
-        }
-        findings.extend(config::risks(name, &was.keys));
-    }
-    Ok(findings)
-}
-
-/// Names that were not there; of a new directory only itself.
-fn topmost_new(record: &Record, now: &[PathBuf]) -> Vec<PathBuf> {
-    let mut out: Vec<PathBuf> = Vec::new();
-    for name in now.iter().filter(|n| !record.seen.contains_key(*n)) {
-        if !out.iter().any(|o| name.starts_with(o)) {
-            out.push(name.clone());
-        }
-    }
-    out
-}
-
-fn quarantined(quarantine: &Quarantine, record: &Record, mark: &Mark, name: &Path) -> Finding {
-    match quarantine.take(record.root(name), name, mark) {
-        Ok(id) => Finding::grave(format!(
-            "{} appeared and is in the quarantine ({}); `stockade quarantine show {id}`",
-            name.display(),
-            mark.because
-        )),
-        Err(error) => Finding::grave(format!(
-            "{} appeared ({}) and could not be moved to the quarantine: {error}",
-            name.display(),
-            mark.because
-        )),
     }
 }
 

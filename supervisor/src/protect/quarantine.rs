@@ -84,7 +84,14 @@ impl Quarantine {
         let (id, folder) = self.entry(path, mark, What::Appeared)?;
         let taken = (|| {
             let (parent, name) = split(path)?;
-            let from = beneath::directory(root, parent)?;
+            let from = match beneath::directory(root, parent) {
+                // a link that was there at the start; nobody changes it now
+                Err(Errno::ELOOP) => {
+                    let real = parent.canonicalize().ok().filter(|r| r.starts_with(root));
+                    beneath::directory(root, &real.ok_or(Errno::ELOOP)?)?
+                }
+                other => other?,
+            };
             let to = beneath::directory(&folder, &folder)?;
             beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
         })();
@@ -93,6 +100,32 @@ impl Quarantine {
             return Err(errno.into());
         }
         Ok(id)
+    }
+
+    /// Out of a directory that was taken whole: what was there before, into a new one in its place.
+    pub fn give_back(
+        &self,
+        id: &str,
+        root: &Path,
+        path: &Path,
+        mode: u32,
+        names: &[&OsStr],
+    ) -> Result<(), Errno> {
+        let (parent, name) = split(path)?;
+        let taken = self.folder.join(id).join(CONTENT);
+        beneath::make(beneath::directory(root, parent)?.as_fd(), name, mode)?;
+        let (from, to) = (
+            beneath::directory(&taken, &taken)?,
+            beneath::directory(root, path)?,
+        );
+        for name in names {
+            match beneath::move_name(from.as_fd(), name, to.as_fd(), name) {
+                // compared like any other name
+                Err(Errno::ENOENT) | Ok(()) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a copy that lies elsewhere; none when there is none.
@@ -137,22 +170,43 @@ pub fn find(state: &Path, id: &str) -> Result<(Entry, PathBuf), Failure> {
     Ok((entry, content))
 }
 
-/// Back to where it was; what stands there now is not overwritten, no link is followed.
-pub fn restore(state: &Path, id: &str) -> Result<Entry, Failure> {
+/// A file that lies in one of stockade's own folders to where it was; nothing stands there now.
+pub fn put_back(file: &Path, path: &Path) -> Result<(), Errno> {
+    let ((folder, name), (parent, as_name)) = (split(file)?, split(path)?);
+    if path.symlink_metadata().is_ok() {
+        return Err(Errno::EEXIST);
+    }
+    let to = beneath::directory(Path::new("/"), parent)?;
+    let from = beneath::directory(folder, folder)?;
+    beneath::move_name(from.as_fd(), name, to.as_fd(), as_name)
+}
+
+/// Back to where it was, through no link. What stands there now is not overwritten, but for what
+/// replaced an original: that becomes an entry, whose id is given.
+pub fn restore(state: &Path, id: &str) -> Result<Option<String>, Failure> {
     let (entry, content) = find(state, id)?;
-    let folder = content.parent().unwrap_or(state);
-    let put = (|| -> Result<(), Errno> {
-        let (parent, name) = split(&entry.path)?;
-        if entry.path.symlink_metadata().is_ok() {
-            return Err(Errno::EEXIST);
+    let path = &entry.path;
+    let mut replaced = None;
+    if path.symlink_metadata().is_ok() {
+        if entry.what == What::Appeared {
+            return Err(Failure::Usage(format!(
+                "cannot restore {}: something stands there now; move it away first",
+                crate::output::escaped(&path.to_string_lossy())
+            )));
         }
-        let to = beneath::directory(Path::new("/"), parent)?;
-        let from = beneath::directory(folder, folder)?;
-        beneath::move_name(from.as_fd(), OsStr::new(CONTENT), to.as_fd(), name)
-    })();
-    put.map_err(|errno| Failure::file("restore", &entry.path, errno.into()))?;
+        let mark = Mark {
+            glob: String::new(),
+            rule: entry.rule.clone(),
+            because: entry.because.clone(),
+            report: false,
+            except: Vec::new(),
+        };
+        let taken = Quarantine::new(state, id).take(Path::new("/"), path, &mark);
+        replaced = Some(taken.map_err(|e| Failure::file("move away", path, e))?);
+    }
+    put_back(&content, path).map_err(|errno| Failure::file("restore", path, errno.into()))?;
     drop_entry(state, id)?;
-    Ok(entry)
+    Ok(replaced)
 }
 
 pub fn drop_entry(state: &Path, id: &str) -> Result<(), Failure> {

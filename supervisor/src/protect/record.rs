@@ -6,15 +6,17 @@ use crate::folder::Folder;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use stockade_enforce::Group;
 use stockade_policy::Policy;
 
 const NAME: &str = "record.json";
 /// Larger files are compared but not kept.
-const KEPT: u64 = 1 << 20;
+pub const KEPT: u64 = 1 << 20;
+/// A directory of examples has no more.
+const EXAMPLES: usize = 100;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -27,6 +29,16 @@ pub struct Record {
     pub marks: Vec<Mark>,
     #[serde(with = "stockade_enforce::bytes::map")]
     pub seen: BTreeMap<PathBuf, Stamp>,
+    /// What led to protected names.
+    #[serde(with = "stockade_enforce::bytes::map")]
+    pub ways: BTreeMap<PathBuf, Stamp>,
+    /// Directories that could not be listed.
+    #[serde(with = "stockade_enforce::bytes::map")]
+    pub closed: BTreeMap<PathBuf, Stamp>,
+    /// Whether all directories were looked at for nested repositories, whose `.git` are ways too.
+    pub all_looked_at: bool,
+    /// Mounts held what was there: only through another name could the session change a file.
+    pub mounts: bool,
 }
 
 /// One pattern of a protect rule.
@@ -36,6 +48,8 @@ pub struct Mark {
     pub rule: String,
     pub because: String,
     pub report: bool,
+    /// Patterns that decide before this one and let the session write.
+    pub except: Vec<String>,
 }
 
 /// A process id and when it began: the id alone is given again.
@@ -59,7 +73,7 @@ impl Process {
 }
 
 impl Record {
-    pub fn new(session: &str, policy: &Policy, group: Option<Group>) -> Self {
+    pub fn new(session: &str, policy: &Policy, group: Option<Group>, mounts: bool) -> Self {
         let id = std::process::id();
         let mut roots = policy.context.workspaces.clone();
         roots.push(policy.context.home.clone());
@@ -73,7 +87,19 @@ impl Record {
             group,
             marks: Vec::new(),
             seen: BTreeMap::new(),
+            ways: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            all_looked_at: true,
+            mounts,
         }
+    }
+
+    pub fn workspaces(&self) -> &[PathBuf] {
+        self.roots.split_last().map_or(&[], |(_home, rest)| rest)
+    }
+
+    pub fn is_known(&self, path: &Path) -> bool {
+        self.seen.contains_key(path) || self.ways.contains_key(path)
     }
 
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
@@ -96,11 +122,12 @@ impl Record {
 
     /// Small protected files as they were: a level that can't hold them can give them back.
     pub fn keep_originals(&self, folder: &Path) -> Result<(), Failure> {
-        for (n, (path, stamp)) in self.seen.iter().enumerate() {
-            let denied = self
-                .marks
-                .iter()
-                .any(|m| !m.report && covers(&m.glob, path));
+        for (n, (path, stamp)) in self.seen.iter().chain(&self.ways).enumerate() {
+            let denied = self.ways.contains_key(path)
+                || self
+                    .marks
+                    .iter()
+                    .any(|m| !m.report && covers(&m.glob, path));
             let small = path.symlink_metadata().is_ok_and(|m| m.len() <= KEPT);
             if !(denied && stamp.is_file() && small) || sample(path) {
                 continue;
@@ -109,7 +136,10 @@ impl Record {
             let copied = stamp::open(path).and_then(|mut from| {
                 let mut options = std::fs::OpenOptions::new();
                 options.write(true).create_new(true).mode(0o600);
-                std::io::copy(&mut from, &mut options.open(&to)?)
+                let mut copy = options.open(&to)?;
+                std::io::copy(&mut from, &mut copy)?;
+                let mode = from.metadata()?.mode() & 0o777;
+                copy.set_permissions(Permissions::from_mode(mode))
             });
             match copied {
                 // unreadable to the user: the agent is the user
@@ -123,7 +153,8 @@ impl Record {
     }
 
     pub fn original(&self, folder: &Path, path: &Path) -> PathBuf {
-        let n = self.seen.keys().position(|p| p == path);
+        let mut all = self.seen.keys().chain(self.ways.keys());
+        let n = all.position(|p| p == path);
         folder.join(n.map_or_else(|| "none".into(), |n| format!("original-{n}")))
     }
 
@@ -135,20 +166,35 @@ impl Record {
             .map_or(Path::new("/"), PathBuf::as_path)
     }
 
-    /// Examples that git never runs, and hooks that are the user's own templates or git-lfs's.
-    pub fn is_harmless(&self, name: &Path) -> bool {
+    /// Examples that git never runs, hooks that are the user's own templates, what git itself makes.
+    pub fn is_harmless(name: &Path) -> bool {
         if !name.is_symlink() && name.is_dir() {
             // a new repository's hooks: harmless when all in it is
+            let harmless =
+                |e: std::io::Result<std::fs::DirEntry>| e.is_ok_and(|e| examples(&e.path()));
             let entries = std::fs::read_dir(name);
-            return entries
-                .is_ok_and(|mut all| all.all(|e| e.is_ok_and(|e| self.is_harmless(&e.path()))));
+            return entries.is_ok_and(|all| {
+                let few: Vec<_> = all.take(EXAMPLES + 1).collect();
+                few.len() <= EXAMPLES && few.into_iter().all(harmless)
+            });
         }
-        let regular = name.symlink_metadata().is_ok_and(|m| m.is_file());
-        regular && (sample(name) || template(name))
+        examples(name)
     }
 }
 
-fn covers(glob: &str, path: &Path) -> bool {
+fn examples(name: &Path) -> bool {
+    let regular = name.symlink_metadata().is_ok_and(|m| m.is_file());
+    regular && (sample(name) || template(name) || as_git_adds_worktrees(name))
+}
+
+/// `.git/worktrees/NAME/commondir` as `git worktree add` writes it: it leads back here.
+fn as_git_adds_worktrees(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::parent);
+    let place = path.ends_with("commondir") && folder.is_some_and(|f| f.ends_with("worktrees"));
+    place && crate::git::line(path).as_deref() == Some("../..")
+}
+
+pub fn covers(glob: &str, path: &Path) -> bool {
     stockade_policy::Glob::absolute(glob).is_ok_and(|g| g.covers(path))
 }
 
@@ -163,7 +209,9 @@ fn template(path: &Path) -> bool {
         return false;
     };
     let theirs = Path::new("/usr/share/git-core/templates/hooks").join(name);
-    theirs.is_file() && stamp::hash(&theirs) == stamp::hash(path)
+    let size = |p: &Path| p.symlink_metadata().ok().map(|m| m.len());
+    // the session's may have any size
+    theirs.is_file() && size(&theirs) == size(path) && stamp::hash(&theirs) == stamp::hash(path)
 }
 
 /// Sessions whose supervisor is gone, each taken by one finisher alone.

@@ -4,14 +4,14 @@ use crate::git::config;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Hashed up to this size; above it size and time of change decide.
 const HASHED: u64 = 16 << 20;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stamp {
     mode: u32,
     /// Of a directory nothing: what is in it has stamps of its own.
@@ -19,6 +19,21 @@ pub struct Stamp {
     /// Of a git configuration: the keys that make git run programs.
     #[serde(default)]
     pub keys: BTreeMap<String, Vec<String>>,
+    file: Identity,
+}
+
+/// A file with the same content is no change, whichever it is.
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        (self.mode, &self.content) == (other.mode, &other.content)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    links: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +41,23 @@ enum Content {
     Directory,
     Link(#[serde(with = "stockade_enforce::bytes::path")] PathBuf),
     Hash(String),
-    Large { size: u64, changed: i64 },
+    /// Too large to be hashed, or not for the user to read.
+    Unread {
+        inode: u64,
+        size: u64,
+        changed: (i64, i64),
+    },
     Special,
+}
+
+impl Content {
+    fn unread(found: &Metadata) -> Self {
+        Self::Unread {
+            inode: found.ino(),
+            size: found.len(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
 }
 
 impl Stamp {
@@ -41,22 +71,44 @@ impl Stamp {
         } else if !found.is_file() {
             Content::Special
         } else if found.len() > HASHED {
-            Content::Large {
-                size: found.len(),
-                changed: found.ctime(),
-            }
+            Content::unread(&found)
         } else {
-            Content::Hash(hash(path)?)
+            hash(path).map_or_else(|| Content::unread(&found), Content::Hash)
         };
-        Some(Self {
+        Some(Self::new(&found, content, config::keys(path)))
+    }
+
+    /// Of a directory that can't be listed: its own times are all that is known.
+    pub fn closed(path: &Path) -> Option<Self> {
+        let found = path.symlink_metadata().ok()?;
+        let content = Content::unread(&found);
+        Some(Self::new(&found, content, BTreeMap::new()))
+    }
+
+    fn new(found: &Metadata, content: Content, keys: BTreeMap<String, Vec<String>>) -> Self {
+        Self {
             mode: found.mode(),
             content,
-            keys: config::keys(path),
-        })
+            keys,
+            file: Identity {
+                device: found.dev(),
+                inode: found.ino(),
+                links: found.nlink(),
+            },
+        }
     }
 
     pub fn is_file(&self) -> bool {
         matches!(self.content, Content::Hash(_))
+    }
+
+    pub fn is_directory(&self) -> bool {
+        self.content == Content::Directory
+    }
+
+    /// The same file, which never had another name: whoever changed it used this one.
+    pub fn is_alone_in(&self, other: &Self) -> bool {
+        self.file == other.file && self.file.links == 1
     }
 }
 

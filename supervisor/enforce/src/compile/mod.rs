@@ -8,7 +8,8 @@ mod tree;
 mod view;
 
 pub use environment::{Environment, environment};
-pub use names::expand;
+use names::expand;
+pub use names::holds_all_of;
 pub use resolve::Reach;
 pub use tree::{HostTree, Kind, Tree};
 

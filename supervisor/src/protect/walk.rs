@@ -1,0 +1,113 @@
+//! The names that a pattern speaks of, as they stand now.
+
+use std::path::{Path, PathBuf};
+use stockade_enforce::{Kind, Tree, holds_all_of};
+use stockade_policy::Glob;
+
+/// Names looked at below one pattern.
+pub const LOOK_AT: usize = 100_000;
+/// A directory that was there and has more new names than this is dealt with as a whole.
+const CROWD: usize = 1_000;
+
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Covered by the pattern; of a directory that is new only itself, and of `X/*` that is new X.
+    pub names: Vec<PathBuf>,
+    /// What leads to covered names: directories, and links or files that stand in their place.
+    pub ways: Vec<PathBuf>,
+    /// Directories that can't be listed.
+    pub closed: Vec<PathBuf>,
+    /// Directories with more new names than are looked at.
+    pub crowded: Vec<PathBuf>,
+    pub looked: usize,
+}
+
+/// `base` is the workspace or the home: nothing at or above it is a way. Below what is not
+/// `known` and covered nothing is looked at.
+pub fn walk(glob: &Glob, base: &Path, known: &dyn Fn(&Path) -> bool) -> Found {
+    let (root, mut found) = (glob.root(), Found::default());
+    let literal = glob.literal().is_some();
+    let above = root.ancestors().skip(usize::from(literal));
+    let below_base = above.take_while(|a| *a != base && a.starts_with(base));
+    found.ways = below_base.map(Path::to_owned).collect();
+    found.ways.retain(|way| kind(way).is_some());
+    found.ways.reverse();
+    let directory = kind(&root) == Some(Kind::Directory);
+    if literal && kind(&root).is_some() {
+        found.names.push(root.clone());
+    }
+    let mut open = Vec::new();
+    if directory && root != base && !known(&root) && (literal || holds_all_of(glob, &root)) {
+        if !literal {
+            found.names.push(root);
+        }
+    } else if directory {
+        open.push(root);
+    }
+    while let Some(folder) = open.pop() {
+        if found.looked > LOOK_AT {
+            found.crowded.push(folder);
+            break;
+        }
+        list(glob, base, &folder, known, &mut found, &mut open);
+    }
+    found.names.sort();
+    found
+}
+
+fn list(
+    glob: &Glob,
+    base: &Path,
+    folder: &Path,
+    known: &dyn Fn(&Path) -> bool,
+    found: &mut Found,
+    open: &mut Vec<PathBuf>,
+) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        found.closed.push(folder.into());
+        return;
+    };
+    let mut fresh = 0;
+    for path in entries.flatten().map(|e| e.path()) {
+        found.looked += 1;
+        let covered = glob.covers(&path);
+        if !covered && !glob.reaches_below(&path) {
+            continue;
+        }
+        let (kind, old) = (kind(&path), known(&path));
+        fresh += usize::from(!old);
+        if folder != base && (fresh > CROWD || found.looked > LOOK_AT) {
+            found.crowded.push(folder.into());
+            return;
+        }
+        let directory = kind == Some(Kind::Directory);
+        if covered {
+            if directory && old {
+                open.push(path.clone());
+            }
+            found.names.push(path);
+        } else if directory {
+            if holds_all_of(glob, &path) && !old {
+                found.names.push(path.clone());
+            } else {
+                open.push(path.clone());
+            }
+            found.ways.push(path);
+        } else if kind == Some(Kind::Link) && leads_away(&path, &glob.root(), base) {
+            found.ways.push(path);
+        }
+    }
+}
+
+fn kind(path: &Path) -> Option<Kind> {
+    stockade_enforce::HostTree.kind(path)
+}
+
+/// Whether names below the link are not found by their real names. Where a pattern speaks of the
+/// whole workspace a link that leads nowhere is an everyday thing.
+fn leads_away(link: &Path, root: &Path, base: &Path) -> bool {
+    match link.canonicalize() {
+        Ok(real) => real.is_dir() && !real.starts_with(root),
+        Err(_) => root != base,
+    }
+}

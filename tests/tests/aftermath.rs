@@ -1,0 +1,270 @@
+//! What a session leaves that would act outside later: attacks on the comparison at its end, at
+//! both levels, as this user and, where that is root, as an ordinary one too.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use stockade_tests::{LEVELS, Place, install, stockade, text};
+
+const NOBODY: &str = "65534";
+
+struct Host {
+    place: Place,
+    ordinary: bool,
+}
+
+impl Host {
+    /// At each level, as each user; the workspace is as `setup` makes it.
+    fn each(name: &str, setup: &str, test: impl Fn(&Self, &str)) {
+        let root = nix::unistd::geteuid().is_root();
+        for ordinary in [false, true].into_iter().filter(|o| root || !o) {
+            for level in LEVELS {
+                let place = Place::new(name);
+                let bin = place.path().join("bin");
+                std::fs::create_dir(&bin).unwrap();
+                install(stockade(), &bin.join("stockade"));
+                if ordinary {
+                    let owner = format!("{NOBODY}:{NOBODY}");
+                    let mut give = Command::new("chown");
+                    let given = give.arg("-R").arg(owner).arg(place.path()).status();
+                    assert!(given.unwrap().success());
+                }
+                let host = Self { place, ordinary };
+                host.outside(setup);
+                test(&host, level);
+            }
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        if !self.ordinary {
+            return self.place.command(program);
+        }
+        let mut command = self.place.command("setpriv");
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+        command.arg("--").arg(program);
+        command
+    }
+
+    /// A script of the user's, in the workspace; what it prints.
+    fn outside(&self, script: &str) -> String {
+        let out = self.command("sh").args(["-ec", script]).output().unwrap();
+        assert!(out.status.success(), "{script}: {}", text(&out));
+        text(&out)
+    }
+
+    fn stockade(&self, arguments: &[&str]) -> Output {
+        let program = self.place.path().join("bin/stockade");
+        let mut command = self.command(program.to_str().unwrap());
+        command.args(arguments).output().unwrap()
+    }
+
+    /// A session that does `script`, and what is said at its end.
+    fn session(&self, level: &str, script: &str) -> String {
+        let out = self.stockade(&["run", "--require", level, "--", "sh", "-ec", script]);
+        let said = text(&out);
+        assert_eq!(out.status.code(), Some(0), "{level}: {script}: {said}");
+        said
+    }
+
+    fn work(&self, name: &str) -> PathBuf {
+        self.place.work().join(name)
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        self.work(name).symlink_metadata().is_ok()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.work(name)).unwrap_or_default()
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let out = text(&self.stockade(&["quarantine", "list"]));
+        let first = |l: &str| l.split(' ').next().unwrap_or("").to_owned();
+        out.lines().map(first).collect()
+    }
+}
+
+const REPOSITORY: &str = "rm -rf .git && git init -q -b main . && git config user.name t \
+    && git config user.email t@localhost && git commit -q --allow-empty -m one";
+
+/// A copy of the repository that runs things: at each status, and at each checkout.
+const EVIL: &str = "cp -r .git evil && printf '#!/bin/sh\\ntouch ran\\n' > evil/hooks/post-checkout \
+    && chmod +x evil/hooks/post-checkout && git config -f evil/config core.fsmonitor 'touch ran; false'";
+
+#[test]
+fn git_is_not_led_to_another_directory() {
+    for (script, left) in [
+        ("echo ../evil > .git/commondir", ".git/commondir"),
+        ("mv .git old && echo 'gitdir: evil' > .git", ".git"),
+        ("mv .git old && ln -s evil .git", ".git"),
+        (
+            "mv .git/hooks .git/before && ln -s ../evil/hooks .git/hooks",
+            ".git/hooks",
+        ),
+        (
+            "mkdir .git/modules && ln -s ../../evil .git/modules/lib",
+            ".git/modules/lib",
+        ),
+    ] {
+        Host::each("led", REPOSITORY, |host, level| {
+            let script = format!("{EVIL} && {script}");
+            let out = host.stockade(&["run", "--require", level, "--", "sh", "-ec", &script]);
+            let said = text(&out);
+            let done = out.status.code() == Some(0);
+            // a mount holds it in its place
+            let held = level == "namespaces" && left == ".git/hooks";
+            assert!(done || held, "{level}: {said}");
+            if done {
+                assert!(said.contains(&format!("work/{left} ")), "{said}");
+                assert!(!host.is_there(left), "{level}: {script}: {said}");
+            }
+            host.outside("git status >/dev/null 2>&1 || true; git checkout -q -b x || true");
+            assert!(!host.is_there("ran"), "{level}: {script}: {said}");
+        });
+    }
+}
+
+#[test]
+fn a_link_in_place_of_a_protected_directory_is_moved_away() {
+    for (directory, setup) in [
+        (".idea", "true"),
+        (".vscode", "true"),
+        (".claude", "true"),
+        (".git/hooks", "rmdir .git/hooks"),
+    ] {
+        Host::each("place", setup, |host, level| {
+            let script = format!(
+                "mkdir q && echo evil > q/tasks.json && ln -s \"$PWD/q\" {directory} && ln -s q other"
+            );
+            let said = host.session(level, &script);
+            assert!(
+                said.contains(&format!("work/{directory} is a link now")),
+                "{said}"
+            );
+            assert!(!host.is_there(directory), "{level}: {said}");
+            // what no rule names is the session's to make
+            assert!(host.is_there("other") && host.read("q/tasks.json") == "evil\n");
+        });
+    }
+}
+
+#[test]
+fn a_link_that_was_there_stays_and_what_appears_through_it_does_not() {
+    Host::each("was", "mkdir conf && ln -s conf .vscode", |host, level| {
+        let said = host.session(level, "echo evil > conf/tasks.json; echo > conf/other");
+        assert!(!host.is_there("conf/tasks.json"), "{level}: {said}");
+        assert!(host.is_there(".vscode") && host.is_there("conf/other"));
+    });
+}
+
+#[test]
+fn what_git_runs_in_a_new_repository_is_found() {
+    Host::each("new", REPOSITORY, |host, level| {
+        let said = host.session(
+            level,
+            "git init -q sub && cd sub && printf '#!/bin/sh\\ntouch ../ran\\n' > .git/hooks/post-checkout \
+             && chmod +x .git/hooks/post-checkout && git config core.fsmonitor evil \
+             && git -c user.name=t -c user.email=t@localhost commit -q --allow-empty -m one; \
+             mkdir ../led && cp -r .git ../forged && echo 'gitdir: ../forged' > ../led/.git; \
+             mkdir ../link && ln -s ../forged ../link/.git",
+        );
+        assert!(said.contains("core.fsmonitor = evil"), "{said}");
+        for gone in ["sub/.git/hooks/post-checkout", "led/.git", "link/.git"] {
+            assert!(!host.is_there(gone), "{level}: {gone}: {said}");
+        }
+        // the repository itself is the session's to make
+        host.outside("cd sub && git -c core.fsmonitor= checkout -q -b x && git log --oneline");
+        assert!(!host.is_there("ran"));
+    });
+}
+
+#[test]
+fn worktrees_and_submodules_made_by_a_session_stay() {
+    Host::each("made", REPOSITORY, |host, level| {
+        let said = host.session(
+            level,
+            "git worktree add -q side -b side && git init -q lib && cd lib \
+             && git -c user.name=t -c user.email=t@localhost commit -q --allow-empty -m one && cd .. \
+             && git -c protocol.file.allow=always submodule --quiet add ./lib sub",
+        );
+        assert!(!said.contains("quarantine"), "{level}: {said}");
+        host.outside("git -C side status && git -C sub log");
+        let forged = "echo ../../../evil > .git/worktrees/side/commondir";
+        let out = host.stockade(&["run", "--require", level, "--", "sh", "-ec", forged]);
+        assert_eq!(out.status.code() == Some(0), level == "landlock");
+        assert_eq!(host.read(".git/worktrees/side/commondir"), "../..\n");
+    });
+}
+
+#[test]
+fn what_existed_and_was_changed_is_put_back() {
+    let setup = "mkdir .vscode && echo good > .vscode/tasks.json && echo good > .git/hooks/pre-push \
+        && chmod 755 .git/hooks/pre-push && echo good > .envrc && chmod 640 .envrc";
+    let script = "mv .vscode x && mkdir .vscode && echo evil > .vscode/tasks.json \
+        && mv .git y && mkdir -p .git/hooks && ln -s /bin/true .git/hooks/pre-push";
+    Host::each("back", setup, |host, level| {
+        let said = host.session(level, script);
+        for name in [".vscode/tasks.json", ".git/hooks/pre-push"] {
+            let line = format!("work/{name} was changed though it is protected");
+            assert_eq!(said.matches(&line).count(), 1, "{level}: {said}");
+            assert_eq!(host.read(name), "good\n", "{level}: {said}");
+        }
+        let modes = host.outside("stat -c %a .git/hooks/pre-push .envrc");
+        assert_eq!(modes, "755\n640\n", "{level}");
+        assert!(!said.contains(".envrc"), "{said}");
+    });
+}
+
+#[test]
+fn what_a_rule_lets_the_session_write_stays_as_it_wrote_it() {
+    Host::each("allowed", "echo good > .envrc", |host, level| {
+        let write = ["run", "--require", level, "--allow-write=.envrc", "--"];
+        let out = host.stockade(&[&write[..], &["sh", "-c", "echo new > .envrc"]].concat());
+        assert_eq!((out.status.code(), text(&out).as_str()), (Some(0), ""));
+        assert_eq!(host.read(".envrc"), "new\n", "{level}");
+    });
+}
+
+#[test]
+fn a_change_that_a_program_outside_makes_stays() {
+    Host::each("edited", "echo good > .envrc", |host, _| {
+        let script = "touch ready; until [ -e go ]; do sleep 0.01; done";
+        let program = host.place.path().join("bin/stockade");
+        let mut command = host.command(program.to_str().unwrap());
+        let run = ["run", "--require", "namespaces", "--", "sh", "-c", script];
+        command.args(run).stderr(std::process::Stdio::piped());
+        let child = command.spawn().unwrap();
+        host.outside("until [ -e ready ]; do sleep 0.01; done; echo more >> .envrc; touch go");
+        let said = text(&child.wait_with_output().unwrap());
+        assert!(said.contains(".envrc was changed outside"), "{said}");
+        assert_eq!(host.read(".envrc"), "good\nmore\n", "{said}");
+    });
+}
+
+#[test]
+fn an_original_is_restored_where_something_stands() {
+    Host::each("swap", "echo good > .envrc", |host, level| {
+        // at `namespaces` a mount holds it
+        if level == "namespaces" {
+            return;
+        }
+        host.session(level, "rm .envrc");
+        let id = host.entries().remove(0);
+        host.outside("echo other > .envrc");
+        let restored = text(&host.stockade(&["quarantine", "restore", "--yes", &id]));
+        assert_eq!(host.read(".envrc"), "good\n", "{restored}");
+        let other = host.entries().remove(0);
+        assert!(
+            restored.contains(&other) && other != id,
+            "{other}: {restored}"
+        );
+        let shown = text(&host.stockade(&["quarantine", "show", &other]));
+        assert!(shown.contains("  other\n"), "{shown}");
+        // what appeared is not put over what stands there
+        let refused = host.stockade(&["quarantine", "restore", "--yes", &other]);
+        assert_eq!(refused.status.code(), Some(125));
+        assert!(text(&refused).contains("move it away first"));
+        assert_eq!(host.read(".envrc"), "good\n");
+    });
+}
