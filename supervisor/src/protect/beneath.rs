@@ -27,6 +27,18 @@ pub fn directory(root: &Path, path: &Path) -> Result<OwnedFd, Errno> {
     openat2(top, below, OpenHow::new().flags(flags).resolve(inside))
 }
 
+/// The same, and by way of a link in a workspace that leads within it: when the session is over and
+/// `root` is that workspace.
+pub fn real_directory(root: &Path, path: &Path) -> Result<OwnedFd, Errno> {
+    match directory(root, path) {
+        Err(Errno::ELOOP) if root != Path::new("/") => {
+            let real = path.canonicalize().ok().filter(|r| r.starts_with(root));
+            directory(root, &real.ok_or(Errno::ELOOP)?)
+        }
+        other => other,
+    }
+}
+
 /// A file, link or directory from one directory to another; across file systems by copy.
 pub fn move_name(
     from: BorrowedFd<'_>,

@@ -112,7 +112,7 @@ impl<'a> Comparison<'a> {
             return false;
         }
         let taken = self.take(path, what, mark);
-        if taken && put_back(&self.record.original(self.folder, path), path).is_ok() {
+        if taken && self.put_back(path).is_ok() {
             self.note(format!("{} is as it was again", path.display()));
         }
         taken
@@ -238,6 +238,11 @@ impl<'a> Comparison<'a> {
         self.findings.extend(risks);
     }
 
+    fn put_back(&self, name: &Path) -> Result<(), nix::errno::Errno> {
+        let kept = self.record.original(self.folder, name);
+        put_back(&kept, self.record.root(name), name)
+    }
+
     /// What the session made of a protected name goes, and what was there comes back.
     fn undo(&mut self, name: &Path, mark: &Mark) {
         let what = "was changed though it is protected,";
@@ -249,7 +254,7 @@ impl<'a> Comparison<'a> {
         if !kept.is_file() {
             let why = format!("only files up to {KEPT} bytes that can be read are kept");
             self.grave(format!("{shown} can't be put back as it was: {why}"));
-        } else if let Err(error) = put_back(&kept, name) {
+        } else if let Err(error) = self.put_back(name) {
             let restore = self.original(name, mark);
             self.grave(format!("{shown} can't be put back: {error}{restore}"));
         } else {

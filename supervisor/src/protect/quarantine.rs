@@ -84,14 +84,7 @@ impl Quarantine {
         let (id, folder) = self.entry(path, mark, What::Appeared)?;
         let taken = (|| {
             let (parent, name) = split(path)?;
-            let from = match beneath::directory(root, parent) {
-                // a link that was there at the start; nobody changes it now
-                Err(Errno::ELOOP) => {
-                    let real = parent.canonicalize().ok().filter(|r| r.starts_with(root));
-                    beneath::directory(root, &real.ok_or(Errno::ELOOP)?)?
-                }
-                other => other?,
-            };
+            let from = beneath::real_directory(root, parent)?;
             let to = beneath::directory(&folder, &folder)?;
             beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
         })();
@@ -171,12 +164,12 @@ pub fn find(state: &Path, id: &str) -> Result<(Entry, PathBuf), Failure> {
 }
 
 /// A file that lies in one of stockade's own folders to where it was; nothing stands there now.
-pub fn put_back(file: &Path, path: &Path) -> Result<(), Errno> {
+pub fn put_back(file: &Path, root: &Path, path: &Path) -> Result<(), Errno> {
     let ((folder, name), (parent, as_name)) = (split(file)?, split(path)?);
     if path.symlink_metadata().is_ok() {
         return Err(Errno::EEXIST);
     }
-    let to = beneath::directory(Path::new("/"), parent)?;
+    let to = beneath::real_directory(root, parent)?;
     let from = beneath::directory(folder, folder)?;
     beneath::move_name(from.as_fd(), name, to.as_fd(), as_name)
 }
@@ -204,7 +197,8 @@ pub fn restore(state: &Path, id: &str) -> Result<Option<String>, Failure> {
         let taken = Quarantine::new(state, id).take(Path::new("/"), path, &mark);
         replaced = Some(taken.map_err(|e| Failure::file("move away", path, e))?);
     }
-    put_back(&content, path).map_err(|errno| Failure::file("restore", path, errno.into()))?;
+    put_back(&content, Path::new("/"), path)
+        .map_err(|errno| Failure::file("restore", path, errno.into()))?;
     drop_entry(state, id)?;
     Ok(replaced)
 }
