@@ -1,6 +1,8 @@
 //! What a session sees: its private parts, its overlays, what it may know about itself.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Output;
 use stockade_tests::{LEVELS, Place, text};
 
@@ -382,4 +384,62 @@ fn a_session_within_a_session_says_why_not() {
         );
         assert!(!place.work().join("started").exists());
     }
+}
+
+#[test]
+fn sockets_of_the_host_are_covered_wherever_they_are() {
+    let place = Place::new("sockets");
+    let at = |name: &str| place.work().join(name);
+    std::fs::create_dir_all(at("deep/er")).unwrap();
+    std::os::unix::fs::symlink("deep", at("link")).unwrap();
+    let folder = std::fs::File::open(at("deep/er")).unwrap();
+    let own = format!("/proc/self/fd/{}/relative", folder.as_raw_fd());
+    let streams = [
+        at("plain"),
+        at("was"),
+        at("link/linked"),
+        own.into(),
+        at("twice"),
+    ];
+    let streams = streams.map(|path| UnixListener::bind(path).unwrap());
+    let datagram = UnixDatagram::bind(at("datagram")).unwrap();
+    drop(UnixListener::bind(at("stale")).unwrap());
+    std::fs::rename(at("was"), at("deep/renamed")).unwrap();
+    std::fs::hard_link(at("twice"), at("deep/again")).unwrap();
+    let probe = stockade_tests::probe(env!("CARGO_BIN_EXE_probe"));
+    let names = [
+        "plain",
+        "deep/renamed",
+        "deep/linked",
+        "link/linked",
+        "deep/er/relative",
+        "twice",
+        "deep/again",
+        "datagram",
+    ];
+    for name in names {
+        let path = at(name).display().to_string();
+        let native = place.command(probe).args(["unix", &path]).output().unwrap();
+        assert!(
+            ["ok\n", "EPROTOTYPE\n"].contains(&text(&native).as_str()),
+            "{name}: {native:?}"
+        );
+        let words = [
+            "run",
+            "--quiet",
+            "--require",
+            "namespaces",
+            "--allow-read",
+            probe,
+            "--",
+        ];
+        let inside = place.stockade(&[&words[..], &[probe, "unix", &path]].concat());
+        assert_eq!(text(&inside), "EACCES\n", "{name}");
+    }
+    // what nobody listens at any more is a file like others
+    assert_eq!(
+        said(&place, "namespaces", "rm stale && echo removed"),
+        "removed"
+    );
+    drop((streams, datagram));
 }

@@ -1,9 +1,13 @@
 //! What is known of the host before a launch: only what costs microseconds is asked; the rest is
 //! found by doing.
 
+use crate::sockets::{Socket, sockets};
 use crate::sys;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// From here on Landlock has a right for sockets of processes outside.
+pub const UNIX_ABI: u32 = 9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,16 +48,17 @@ pub struct HostFacts {
     pub gid: u32,
     pub groups: Vec<u32>,
     pub cgroup: Cgroup,
-    /// Paths of sockets that listen now.
-    pub sockets: Vec<PathBuf>,
+    /// Unix sockets that are bound now; none are asked for where Landlock holds them.
+    pub sockets: Vec<Socket>,
 }
 
 impl HostFacts {
     pub fn ask() -> Self {
+        let landlock_abi = sys::landlock_abi();
         let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
         Self {
             architecture: Architecture::HOST,
-            landlock_abi: sys::landlock_abi(),
+            landlock_abi,
             // an unreadable limit says nothing; a missing namespace file does
             user_namespaces: std::path::Path::new("/proc/self/ns/user").exists()
                 && most.map_or(true, |n| n.trim() != "0"),
@@ -65,23 +70,13 @@ impl HostFacts {
                 .map(nix::unistd::Gid::as_raw)
                 .collect(),
             cgroup: cgroup(),
-            sockets: sockets(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default()),
+            sockets: if landlock_abi < UNIX_ABI {
+                sockets()
+            } else {
+                Vec::new()
+            },
         }
     }
-}
-
-/// `/proc/net/unix`: the flags of a listening socket have __SO_ACCEPTCON (1 << 16).
-fn sockets(table: &str) -> Vec<PathBuf> {
-    let listens = |line: &str| {
-        let mut words = line.split_ascii_whitespace();
-        let flags = words.nth(3)?;
-        let path = words.nth(3)?;
-        (flags == "00010000" && path.starts_with('/')).then(|| PathBuf::from(path))
-    };
-    let mut out: Vec<_> = table.lines().skip(1).filter_map(listens).collect();
-    out.sort();
-    out.dedup();
-    out
 }
 
 fn cgroup() -> Cgroup {
@@ -119,20 +114,5 @@ fn cgroup() -> Cgroup {
         Cgroup::Delegated(folder)
     } else {
         Cgroup::NotDelegated
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_listening_sockets_with_a_path_are_taken() {
-        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000: 00000002 00000000 00010000 0001 01 1 /run/docker.sock\n\
-            0000: 00000003 00000000 00000000 0001 03 2 /run/connected.sock\n\
-            0000: 00000002 00000000 00010000 0001 01 3 @abstract\n\
-            0000: 00000002 00000000 00010000 0001 01 4\n";
-        assert_eq!(sockets(table), [PathBuf::from("/run/docker.sock")]);
     }
 }

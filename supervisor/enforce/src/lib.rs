@@ -8,6 +8,7 @@ mod compile;
 mod facts;
 mod launch;
 mod plan;
+mod sockets;
 mod sys;
 
 pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_group};
@@ -21,4 +22,5 @@ pub use launch::{
 pub use plan::{
     Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet,
 };
+pub use sockets::Socket;
 pub use sys::{default_action, ignore};

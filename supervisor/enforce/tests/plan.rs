@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{
-    Architecture, Cgroup, HostFacts, Kind, Level, Plan, Request, Source, Terminal, Tree,
+    Architecture, Cgroup, HostFacts, Kind, Level, Plan, Request, Socket, Source, Terminal, Tree,
     environment,
 };
 use stockade_policy::{Context, Layer, Policy, Sources};
@@ -53,6 +53,8 @@ const HOST: &[(&str, &str)] = &[
     ("/home/u/w/.git/config", ""),
     ("/home/u/w/.envrc", ""),
     ("/home/u/w/dev.sock", "special"),
+    ("/home/u/w/src/renamed.sock", "special"),
+    ("/home/u/w/src/stale.sock", "special"),
 ];
 
 impl Names {
@@ -96,6 +98,12 @@ impl Tree for Names {
         self.0.contains_key(&at).then_some(at)
     }
 
+    fn socket(&self, path: &Path) -> Option<(u32, u64)> {
+        let inodes = [("dev.sock", 1), ("renamed.sock", 2), ("stale.sock", 9)];
+        let own = inodes.iter().find(|(name, _)| path.ends_with(name))?;
+        Some((own.1, 1))
+    }
+
     fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)> {
         let below = self.0.keys().filter(|p| p.parent() == Some(directory));
         below
@@ -113,7 +121,18 @@ fn facts() -> HostFacts {
         gid: 1000,
         groups: vec![1000],
         cgroup: Cgroup::WithoutControllers,
-        sockets: vec!["/home/u/w/dev.sock".into(), "/run/docker.sock".into()],
+        // one where it was bound, one that was renamed, one whose name another has now, one hidden
+        sockets: [
+            ("/home/u/w/dev.sock", 1),
+            ("relative", 2),
+            ("/home/u/w/dev.sock", 3),
+            ("/run/docker.sock", 4),
+        ]
+        .map(|(path, inode)| Socket {
+            path: path.into(),
+            inode: Some(inode),
+        })
+        .into(),
     }
 }
 

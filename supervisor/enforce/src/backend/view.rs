@@ -68,7 +68,7 @@ pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
         ),
         R::UnixSockets { .. } => Hold::Partial(
             "unix",
-            "sockets that come to listen in a visible tree later can be connected to",
+            "sockets bound later, in another network namespace, or renamed in a tree that is only read can be connected to",
         ),
         R::ProtectedAbsent { .. }
         | R::ExecByPath { .. }

@@ -1,5 +1,6 @@
 //! What exists on the host, as the compiler of a plan asks for it.
 
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub trait Tree {
     fn real(&self, path: &Path) -> Option<PathBuf>;
     /// Names in a directory; none where it can't be listed: then the session sees none either.
     fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)>;
+    /// The low half of a socket's inode number, and how many names it has.
+    fn socket(&self, path: &Path) -> Option<(u32, u64)>;
 }
 
 /// The file system of this machine.
@@ -57,5 +60,14 @@ impl Tree for HostTree {
             .collect();
         out.sort_by(|a, b| a.0.cmp(&b.0));
         out
+    }
+
+    fn socket(&self, path: &Path) -> Option<(u32, u64)> {
+        let found = path.symlink_metadata().ok()?;
+        let inode = u32::try_from(found.ino() & u64::from(u32::MAX)).ok()?;
+        found
+            .file_type()
+            .is_socket()
+            .then(|| (inode, found.nlink()))
     }
 }
