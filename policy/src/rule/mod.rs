@@ -109,7 +109,7 @@ pub fn find(table: &str, name: &str) -> Option<&'static Key> {
 /// Partial holds that a policy may accept, by name (DESIGN's table and SECURITY.md explain each).
 pub const PARTIALS: &[&str] = &[
     "absent", "inside", "leftover", "loader", "metadata", "overlay", "private", "replaced",
-    "signals", "truncate", "unix", "written",
+    "signals", "unix", "written",
 ];
 
 /// One row.
