@@ -398,3 +398,24 @@ fn a_level_that_the_policy_requires_is_required() {
         assert_eq!(unmet(required, Level::Namespaces), namespaces, "{required}");
     }
 }
+
+#[test]
+fn without_the_kernels_list_the_names_of_sockets_count() {
+    let mut facts = facts();
+    let named = |path: &str| Socket {
+        path: path.into(),
+        inode: None,
+    };
+    // a socket, a file that has the name of one now, one of a tree that is not shown
+    facts.sockets = ["/home/u/w/dev.sock", "/home/u/w/.envrc", "/run/docker.sock"]
+        .map(named)
+        .into();
+    let plan = plan(&policy("agent", ""), &facts, Level::Namespaces);
+    let covered: Vec<_> = plan
+        .view
+        .iter()
+        .filter(|i| i.because.contains("socket of the host"))
+        .map(|i| i.at.clone())
+        .collect();
+    assert_eq!(covered, [PathBuf::from("/home/u/w/dev.sock")]);
+}
