@@ -268,3 +268,120 @@ fn an_original_is_restored_where_something_stands() {
         assert_eq!(host.read(".envrc"), "good\n");
     });
 }
+
+#[test]
+fn a_linked_worktree_is_not_led_to_another_repository() {
+    let setup = "cd ../outside && git init -q main && cd main && git config user.name t \
+        && git config user.email t@localhost && git commit -q --allow-empty -m one \
+        && rm -rf ../../work/.git && git worktree add -q ../../work -b side";
+    Host::each("linked", setup, |host, level| {
+        let own = host
+            .place
+            .outside()
+            .join("main/.git/worktrees/work/commondir");
+        let script = format!(
+            "cp -r ../outside/main/.git evil; echo $PWD/evil > {}",
+            own.display()
+        );
+        let out = host.stockade(&["run", "--require", level, "--", "sh", "-ec", &script]);
+        assert_eq!(out.status.code() == Some(0), level == "landlock");
+        assert_eq!(
+            std::fs::read_to_string(&own).unwrap(),
+            "../..\n",
+            "{}",
+            text(&out)
+        );
+        // what git does there itself goes on
+        host.session(
+            level,
+            "git commit -q --allow-empty -m two && git status --short",
+        );
+    });
+}
+
+/// Runs in the session, as who owns everything there.
+const HOOK: &str = "printf '#!/bin/sh\\ntouch ran\\n' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout";
+
+#[test]
+fn a_directory_that_cannot_be_listed_hides_nothing() {
+    for (setup, script, hidden) in [
+        (
+            "rm -r .git/hooks",
+            format!("mkdir .git/hooks && {HOOK} && chmod 311 .git/hooks"),
+            ".git/hooks/post-checkout",
+        ),
+        (
+            "true",
+            "mkdir -p .idea/a && echo x > .idea/a/x && chmod 111 .idea/a .idea".into(),
+            ".idea/a/x",
+        ),
+        (
+            "true",
+            "mkdir .vscode && echo x > .vscode/tasks.json && chmod 111 .vscode".into(),
+            ".vscode/tasks.json",
+        ),
+        (
+            "true",
+            "echo x > a.code-workspace && chmod 311 .".into(),
+            "a.code-workspace",
+        ),
+        (
+            "true",
+            "mkdir -p .git/modules/a/hooks && echo x > .git/modules/a/hooks/pre-push && chmod 311 .git/modules/a".into(),
+            ".git/modules/a/hooks/pre-push",
+        ),
+    ] {
+        let setup = format!("{REPOSITORY} && {setup}");
+        Host::each("closed", &setup, |host, level| {
+            let said = host.session(level, &script);
+            assert!(said.contains("quarantine"), "{level}: {script}: {said}");
+            // root passes every mode: as who owns it
+            assert!(!host.is_there(hidden), "{level}: {script}: {said}");
+            host.outside("git checkout -q -b x");
+            assert!(!host.is_there("ran"), "{said}");
+        });
+    }
+}
+
+#[test]
+fn what_the_user_cannot_read_is_not_new() {
+    let setup = "echo mine > .envrc && chmod 000 .envrc && mkdir .idea && echo > .idea/x && chmod 111 .idea";
+    Host::each("unreadable", setup, |host, level| {
+        assert_eq!(host.session(level, "true"), "", "{level}");
+        assert!(host.is_there(".envrc") && host.entries().is_empty());
+        // who owns them can change them at `landlock`
+        if level == "landlock" && host.ordinary {
+            let script = "chmod 600 .envrc && echo evil > .envrc && chmod 000 .envrc; \
+                chmod 700 .idea && echo evil > .idea/y && chmod 111 .idea";
+            let said = host.session(level, script);
+            assert!(said.contains(".envrc was changed"), "{said}");
+            assert!(said.contains(".idea was changed"), "{said}");
+            assert!(!host.is_there(".envrc"), "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_crowd_of_names_hides_nothing() {
+    let setup = format!("{REPOSITORY} && echo mine > .git/hooks/mine");
+    for script in [
+        // a directory that was there, one that is new, and ways that are new
+        format!("cd .git/hooks && seq 100002 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
+        format!("rm -rf .git/hooks && mkdir .git/hooks && cd .git/hooks && seq 2000 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
+        "mkdir -p .idea && cd .idea && seq 2000 | split -l 1 -a 5 - f".into(),
+        "mkdir -p .git/modules && cd .git/modules && seq 3000 | xargs mkdir; mkdir x && mkdir x/hooks && echo > x/hooks/pre-push".into(),
+    ] {
+        Host::each("crowd", &setup, |host, level| {
+            let out = host.stockade(&["run", "--require", level, "--", "sh", "-c", &script]);
+            let said = text(&out);
+            assert!(!said.contains("could not"), "{level}: {said}");
+            assert!(host.entries().len() < 5, "{level}: {said}");
+            assert!(!host.is_there(".idea") && !host.is_there(".git/modules/x/hooks"), "{level}: {script}: {said}");
+            host.outside("git checkout -q -b x");
+            assert!(!host.is_there("ran"), "{said}");
+            assert_eq!(host.read(".git/hooks/mine"), "mine\n", "{level}: {script}: {said}");
+            // the next session starts
+            host.session(level, "true");
+        });
+    }
+}

@@ -21,6 +21,9 @@ const SKIPPED: &[&str] = &[
     "__pycache__",
 ];
 
+const LED: &str = "it leads git to another directory";
+const KEYS: &str = "keys of it make git run programs";
+
 /// A git directory outside of the workspace or below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
@@ -50,6 +53,8 @@ pub fn layer(workspaces: &[PathBuf]) -> (Option<Source>, Vec<String>) {
                 Found::Worktree { own, common } => {
                     write.extend([common.clone(), own.clone()]);
                     deny.push(common.join("worktrees/*"));
+                    protect.push((own.join("commondir"), "deny", LED));
+                    protect.push((own.join("config.worktree"), "report", KEYS));
                     common
                 }
                 Found::Submodule(directory) => {
@@ -63,11 +68,8 @@ pub fn layer(workspaces: &[PathBuf]) -> (Option<Source>, Vec<String>) {
                 "deny",
                 "git runs them outside",
             ));
-            protect.push((
-                configuration.join("config"),
-                "report",
-                "keys of it make git run programs",
-            ));
+            protect.push((configuration.join("commondir"), "deny", LED));
+            protect.push((configuration.join("config"), "report", KEYS));
             protect.extend(hooks_path(configuration, workspace).map(|path| {
                 (
                     path.join("*"),
