@@ -244,16 +244,14 @@ fn a_change_that_a_program_outside_makes_stays() {
 
 #[test]
 fn an_original_is_restored_where_something_stands() {
-    Host::each("swap", "echo good > .envrc", |host, level| {
-        // at `namespaces` a mount holds it
-        if level == "namespaces" {
-            return;
-        }
-        host.session(level, "rm .envrc");
+    let setup = "mkdir .vscode && echo good > .vscode/tasks.json";
+    Host::each("swap", setup, |host, level| {
+        let said = host.session(level, "mv .vscode x");
         let id = host.entries().remove(0);
-        host.outside("echo other > .envrc");
+        assert!(said.contains(&format!("quarantine restore {id}")), "{said}");
+        host.outside("mkdir .vscode && echo other > .vscode/tasks.json");
         let restored = text(&host.stockade(&["quarantine", "restore", "--yes", &id]));
-        assert_eq!(host.read(".envrc"), "good\n", "{restored}");
+        assert_eq!(host.read(".vscode/tasks.json"), "good\n", "{restored}");
         let other = host.entries().remove(0);
         assert!(
             restored.contains(&other) && other != id,
@@ -265,7 +263,7 @@ fn an_original_is_restored_where_something_stands() {
         let refused = host.stockade(&["quarantine", "restore", "--yes", &other]);
         assert_eq!(refused.status.code(), Some(125));
         assert!(text(&refused).contains("move it away first"));
-        assert_eq!(host.read(".envrc"), "good\n");
+        assert_eq!(host.read(".vscode/tasks.json"), "good\n");
     });
 }
 
@@ -366,10 +364,10 @@ fn a_crowd_of_names_hides_nothing() {
     let setup = format!("{REPOSITORY} && echo mine > .git/hooks/mine");
     for script in [
         // a directory that was there, one that is new, and ways that are new
-        format!("cd .git/hooks && seq 100002 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
-        format!("rm -rf .git/hooks && mkdir .git/hooks && cd .git/hooks && seq 2000 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
-        "mkdir -p .idea && cd .idea && seq 2000 | split -l 1 -a 5 - f".into(),
-        "mkdir -p .git/modules && cd .git/modules && seq 3000 | xargs mkdir; mkdir x && mkdir x/hooks && echo > x/hooks/pre-push".into(),
+        format!("cd .git/hooks && seq 1100 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
+        format!("rm -rf .git/hooks && mkdir .git/hooks && cd .git/hooks && seq 1100 | split -l 1 -a 5 - f; cd ../.. && {HOOK}"),
+        "mkdir -p .idea && cd .idea && seq 1100 | split -l 1 -a 5 - f".into(),
+        "mkdir -p .git/modules && cd .git/modules && seq 1100 | xargs mkdir; mkdir x && mkdir x/hooks && echo > x/hooks/pre-push".into(),
     ] {
         Host::each("crowd", &setup, |host, level| {
             let out = host.stockade(&["run", "--require", level, "--", "sh", "-c", &script]);

@@ -74,6 +74,19 @@ pub fn open_up(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
         .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
 }
 
+/// The same for every directory above `path`, up to `root`.
+pub fn open_all(root: &Path, path: &Path) -> Result<(), Errno> {
+    let above = path.ancestors().skip(1).take_while(|a| *a != root);
+    let mut folders: Vec<_> = above.collect();
+    folders.reverse();
+    for folder in folders {
+        if let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) {
+            open_up(directory(root, parent)?.as_fd(), name)?;
+        }
+    }
+    Ok(())
+}
+
 /// A directory with that mode in place of one that was moved away.
 pub fn make(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> Result<(), Errno> {
     mkdirat(at, name, Mode::S_IRWXU)?;

@@ -16,6 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use stockade_policy::Glob;
 
+const BACK: &str = "; it is as it was again";
+
 pub struct Comparison<'a> {
     pub record: &'a Record,
     /// Of the session, where originals lie.
@@ -221,9 +223,11 @@ impl<'a> Comparison<'a> {
             None if mark.report => self.note(format!("{shown} was removed ({because})")),
             Some(_) if mark.report => self.note(format!("{shown} was changed ({because})")),
             None => {
-                let restore = self.original(name, mark);
+                let kept = self.record.original(self.folder, name);
+                let back = put_back(&kept, name)
+                    .map_or_else(|_| self.original(name, mark), |()| BACK.into());
                 self.grave(format!(
-                    "{shown} was removed ({because}) though it is protected{restore}"
+                    "{shown} was removed ({because}) though it is protected{back}"
                 ));
             }
             // a mount held this very file

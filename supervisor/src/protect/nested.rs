@@ -37,7 +37,7 @@ pub fn compare(comparison: &mut Comparison<'_>) -> Result<(), Failure> {
         let (now, all) = git::repositories(workspace);
         if !all && record.all_looked_at {
             comparison.note(format!(
-                "{} has more directories now than are looked at for repositories: git may run something in one that is new",
+                "not every directory below {} could be looked at for repositories: git may run something in one that is new",
                 workspace.display()
             ));
         }

@@ -82,12 +82,10 @@ impl Quarantine {
     /// Moves a name here, through no link; its id.
     pub fn take(&self, root: &Path, path: &Path, mark: &Mark) -> Result<String, std::io::Error> {
         let (id, folder) = self.entry(path, mark, What::Appeared)?;
-        let taken = (|| {
-            let (parent, name) = split(path)?;
-            let from = beneath::real_directory(root, parent)?;
-            let to = beneath::directory(&folder, &folder)?;
-            beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
-        })();
+        let mut taken = moved(root, path, &folder);
+        if taken == Err(Errno::EACCES) {
+            taken = beneath::open_all(root, path).and_then(|()| moved(root, path, &folder));
+        }
         if let Err(errno) = taken {
             std::fs::remove_dir_all(&folder)?;
             return Err(errno.into());
@@ -161,6 +159,13 @@ pub fn find(state: &Path, id: &str) -> Result<(Entry, PathBuf), Failure> {
     })?;
     let content = state.join("quarantine").join(&entry.id).join(CONTENT);
     Ok((entry, content))
+}
+
+fn moved(root: &Path, path: &Path, folder: &Path) -> Result<(), Errno> {
+    let (parent, name) = split(path)?;
+    let from = beneath::real_directory(root, parent)?;
+    let to = beneath::directory(folder, folder)?;
+    beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
 }
 
 /// A file that lies in one of stockade's own folders to where it was; nothing stands there now.
