@@ -223,8 +223,8 @@ impl<'a> Comparison<'a> {
             None if mark.report => self.note(format!("{shown} was removed ({because})")),
             Some(_) if mark.report => self.note(format!("{shown} was changed ({because})")),
             None => {
-                let kept = self.record.original(self.folder, name);
-                let back = put_back(&kept, name)
+                let back = self
+                    .put_back(name)
                     .map_or_else(|_| self.original(name, mark), |()| BACK.into());
                 self.grave(format!(
                     "{shown} was removed ({because}) though it is protected{back}"
