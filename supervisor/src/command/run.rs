@@ -383,7 +383,12 @@ fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
     }
     for id in &at.policy.ignored {
         complain(&format!(
-            "stockade: not counted, the project's file is not trusted: {}",
+            "stockade: not counted, {}: {}",
+            if id.as_str().starts_with("project:") {
+                "the project's file is not trusted"
+            } else {
+                "a layer below is final"
+            },
             escaped(id.as_str())
         ));
     }
