@@ -64,12 +64,8 @@ impl Folder {
 
     /// What is left is said: it is in the user's state folder, and nothing acts on it.
     pub fn remove(&self) -> Result<(), Failure> {
-        match std::fs::remove_dir_all(&self.path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::file("remove the session's folder", &self.path, e))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        crate::remove::tree(&self.path)
+            .map_err(|e| Failure::file("remove the session's folder", &self.path, e.into()))
     }
 }
 

@@ -14,6 +14,7 @@ mod layers;
 mod output;
 mod own;
 mod protect;
+mod remove;
 mod session;
 mod show;
 mod trust;

@@ -383,3 +383,22 @@ fn a_crowd_of_names_hides_nothing() {
         });
     }
 }
+
+#[test]
+fn the_summary_is_said_whatever_is_left_in_the_sessions_folder() {
+    Host::each("folder", REPOSITORY, |host, level| {
+        let script = "mkdir $TMPDIR/x && touch $TMPDIR/x/f && chmod 000 $TMPDIR/x; \
+            git config core.fsmonitor evil; echo > .envrc; \
+            cd $TMPDIR; n=0; while [ $n -lt 1500 ]; do mkdir d; cd d; n=$((n+1)); done; exit 7";
+        let run = ["run", "--require", level, "--", "sh", "-c", script];
+        let out = host.stockade(&run);
+        let said = text(&out);
+        assert_eq!(out.status.code(), Some(7), "{level}: {said}");
+        assert!(said.contains("core.fsmonitor = evil"), "{level}: {said}");
+        assert!(!host.is_there(".envrc"), "{level}: {said}");
+        let sessions = host.place.home().join(".local/state/stockade/sessions");
+        assert_eq!(std::fs::read_dir(sessions).unwrap().count(), 0, "{level}");
+        let next = host.session(level, "true");
+        assert!(!next.contains("killed"), "{level}: {next}");
+    });
+}

@@ -274,7 +274,10 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     let (said, outside) = mounts.map(protect::MountsAgain::finish).unwrap_or_default();
     findings.extend(said);
     findings.extend(guard.finish(&outside));
-    asked.folder.remove()?;
+    // the comparison has taken its record away: no later run takes the session for a killed one
+    if let Err(failure) = asked.folder.remove() {
+        findings.push(Finding::grave(failure.to_string()));
+    }
     if let Some(left) = &over.left {
         findings.push(Finding::grave(left.clone()));
     }

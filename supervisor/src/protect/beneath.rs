@@ -1,10 +1,11 @@
 //! Moving a name out of a tree that hostile code wrote: by descriptor, through no link.
 
+use crate::remove;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use nix::unistd::symlinkat;
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -57,7 +58,7 @@ pub fn move_name(
     match moved {
         Err(Errno::EXDEV) => {
             copy(from, name, to, as_name)?;
-            remove(from, name)
+            remove::tree_at(from, name)
         }
         other => other,
     }
@@ -67,11 +68,17 @@ pub fn move_name(
 pub fn open_up(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let found = openat(at, name, flags, Mode::empty())?;
-    let mode = Mode::from_bits_truncate(fstat(&found)?.st_mode) | Mode::S_IRWXU;
+    let mode = Mode::from_bits_truncate(fstat(&found)?.st_mode);
+    if mode.contains(Mode::S_IRWXU) {
+        return Ok(());
+    }
     // fchmod takes no descriptor of this kind
     let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
-    std::fs::set_permissions(itself, Permissions::from_mode(mode.bits()))
-        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+    std::fs::set_permissions(
+        itself,
+        Permissions::from_mode((mode | Mode::S_IRWXU).bits()),
+    )
+    .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
 }
 
 /// The same for every directory above `path`, up to `root`.
@@ -161,17 +168,6 @@ fn copy(
         .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
 }
 
-fn remove(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
-    if kind(at, name)?.0 != SFlag::S_IFDIR {
-        return unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
-    }
-    let directory = open(at, name, OFlag::O_DIRECTORY)?;
-    for entry in entries(&directory)? {
-        remove(directory.as_fd(), OsStr::from_bytes(&entry))?;
-    }
-    unlinkat(at, name, UnlinkatFlags::RemoveDir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +186,7 @@ mod tests {
         );
         let (name, kept) = (OsStr::new("d"), OsStr::new("kept"));
         copy(a.as_fd(), name, b.as_fd(), kept).unwrap();
-        remove(a.as_fd(), name).unwrap();
+        remove::tree_at(a.as_fd(), name).unwrap();
         assert_eq!(fs::read_to_string(place.join("b/kept/f")).unwrap(), "x");
         assert!(place.join("b/kept/l").is_symlink() && !place.join("a/d").exists());
         std::os::unix::fs::symlink("b", place.join("link")).unwrap();

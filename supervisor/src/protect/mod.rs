@@ -11,6 +11,7 @@ mod stamp;
 mod walk;
 
 pub use again::MountsAgain;
+pub use beneath::open_up;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
@@ -136,6 +137,7 @@ impl Guard {
             comparison.grave(format!("new repositories could not be compared: {failure}"));
         }
         let mut findings = comparison.findings;
+        Record::finished(&self.folder);
         let mut seen = std::collections::BTreeSet::new();
         findings.retain(|f| seen.insert(f.text.clone()));
         findings

@@ -87,7 +87,7 @@ impl Quarantine {
             taken = beneath::open_all(root, path).and_then(|()| moved(root, path, &folder));
         }
         if let Err(errno) = taken {
-            std::fs::remove_dir_all(&folder)?;
+            crate::remove::tree(&folder)?;
             return Err(errno.into());
         }
         Ok(id)
@@ -211,5 +211,5 @@ pub fn restore(state: &Path, id: &str) -> Result<Option<String>, Failure> {
 pub fn drop_entry(state: &Path, id: &str) -> Result<(), Failure> {
     let (_, content) = find(state, id)?;
     let folder = content.parent().unwrap_or(state);
-    std::fs::remove_dir_all(folder).map_err(|e| Failure::file("drop", folder, e))
+    crate::remove::tree(folder).map_err(|e| Failure::file("drop", folder, e.into()))
 }

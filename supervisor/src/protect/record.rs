@@ -120,6 +120,12 @@ impl Record {
         })
     }
 
+    /// The session is finished, whatever else of its folder can't be removed.
+    pub fn finished(folder: &Path) {
+        // gone already where a later run finishes it
+        drop(std::fs::remove_file(folder.join(NAME)));
+    }
+
     /// Small protected files as they were: a level that can't hold them can give them back.
     pub fn keep_originals(&self, folder: &Path) -> Result<(), Failure> {
         for (n, (path, stamp)) in self.seen.iter().chain(&self.ways).enumerate() {
