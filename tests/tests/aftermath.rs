@@ -402,3 +402,31 @@ fn the_summary_is_said_whatever_is_left_in_the_sessions_folder() {
         assert!(!next.contains("killed"), "{level}: {next}");
     });
 }
+
+#[test]
+fn what_is_too_much_to_copy_to_another_file_system_is_put_aside() {
+    let place = Place::new("aside");
+    let deep =
+        "mkdir .idea; cd .idea; n=0; while [ $n -lt 1500 ]; do mkdir d; cd d; n=$((n+1)); done";
+    let huge = "mkdir .vscode; truncate -s 128M .vscode/tasks.json";
+    let small = "echo small > .envrc";
+    // a file system of the test's own for the workspace
+    let script = format!(
+        "mount -t tmpfs none {work} && cd {work} && {stockade} run --require landlock -- sh -c '{deep}; cd {work}; {huge}; {small}'; \
+         ls -A; set -- $({stockade} quarantine list | grep idea); {stockade} quarantine drop $1 && ls -A",
+        work = place.work().display(),
+        stockade = stockade().display(),
+    );
+    let mut command = place.command("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    let said = text(&command.output().unwrap());
+    assert!(!said.contains("could not"), "{said}");
+    let named = |name: &str| said.lines().filter(|l| l.starts_with(name)).count();
+    assert_eq!((named(".idea"), named(".envrc")), (0, 0), "{said}");
+    // both, and after one was dropped the other
+    assert_eq!(
+        (named(".stockade-quarantine-"), named("dropped")),
+        (3, 1),
+        "{said}"
+    );
+}

@@ -77,6 +77,9 @@ fn show(state: &Path, id: &str) -> Result<(), Failure> {
     ))?;
     say(&format!("rule     {}", escaped(&entry.rule)))?;
     say(&format!("because  {}", escaped(&entry.because)))?;
+    if let Some(aside) = &entry.aside {
+        say(&format!("aside    {}", escaped(aside)))?;
+    }
     if content.is_symlink() || content.is_dir() {
         return tree(&content, 0);
     }

@@ -40,7 +40,31 @@ pub fn real_directory(root: &Path, path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// A file, link or directory from one directory to another; across file systems by copy.
+/// What is copied from one file system to another at most.
+struct Budget {
+    depth: u32,
+    entries: u32,
+    bytes: u64,
+}
+
+const BUDGET: Budget = Budget {
+    depth: 32,
+    entries: 10_000,
+    bytes: 64 << 20,
+};
+
+impl Budget {
+    fn spend(&mut self, bytes: i64) -> Result<(), Errno> {
+        let entries = self.entries.checked_sub(1).ok_or(Errno::EFBIG)?;
+        let bytes = u64::try_from(bytes).map_err(|_| Errno::EFBIG)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(Errno::EFBIG)?;
+        self.entries = entries;
+        Ok(())
+    }
+}
+
+/// A file, link or directory from one directory to another; across file systems by copy, and where
+/// that is too much not at all.
 pub fn move_name(
     from: BorrowedFd<'_>,
     name: &OsStr,
@@ -57,7 +81,10 @@ pub fn move_name(
     };
     match moved {
         Err(Errno::EXDEV) => {
-            copy(from, name, to, as_name)?;
+            if let Err(error) = copy(from, name, to, as_name, &mut { BUDGET }) {
+                remove::tree_at(to, as_name)?;
+                return Err(error);
+            }
             remove::tree_at(from, name)
         }
         other => other,
@@ -101,12 +128,13 @@ pub fn make(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> Result<(), Errno> {
     nix::sys::stat::fchmod(made, Mode::from_bits_truncate(mode & 0o777))
 }
 
-fn kind(at: BorrowedFd<'_>, name: &OsStr) -> Result<(SFlag, Mode), Errno> {
+fn kind(at: BorrowedFd<'_>, name: &OsStr) -> Result<(SFlag, Mode, i64), Errno> {
     let stat = fstatat(at, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
     let bits = stat.st_mode & SFlag::S_IFMT.bits();
     Ok((
         SFlag::from_bits_truncate(bits),
         Mode::from_bits_truncate(stat.st_mode),
+        stat.st_size,
     ))
 }
 
@@ -134,8 +162,10 @@ fn copy(
     name: &OsStr,
     to: BorrowedFd<'_>,
     as_name: &OsStr,
+    budget: &mut Budget,
 ) -> Result<(), Errno> {
-    let (kind, mode) = kind(from, name)?;
+    let (kind, mode, size) = kind(from, name)?;
+    budget.spend(size)?;
     if kind == SFlag::S_IFLNK {
         let target = nix::fcntl::readlinkat(from, name)?;
         return symlinkat(target.as_os_str(), to, as_name);
@@ -146,10 +176,12 @@ fn copy(
             open(from, name, OFlag::O_DIRECTORY)?,
             open(to, as_name, OFlag::O_DIRECTORY)?,
         );
+        budget.depth = budget.depth.checked_sub(1).ok_or(Errno::EFBIG)?;
         for entry in entries(&source)? {
             let entry = OsStr::from_bytes(&entry);
-            copy(source.as_fd(), entry, target.as_fd(), entry)?;
+            copy(source.as_fd(), entry, target.as_fd(), entry, budget)?;
         }
+        budget.depth += 1;
         return Ok(());
     }
     if kind != SFlag::S_IFREG {
@@ -185,7 +217,7 @@ mod tests {
             directory(&place, &place.join("b")).unwrap(),
         );
         let (name, kept) = (OsStr::new("d"), OsStr::new("kept"));
-        copy(a.as_fd(), name, b.as_fd(), kept).unwrap();
+        copy(a.as_fd(), name, b.as_fd(), kept, &mut { BUDGET }).unwrap();
         remove::tree_at(a.as_fd(), name).unwrap();
         assert_eq!(fs::read_to_string(place.join("b/kept/f")).unwrap(), "x");
         assert!(place.join("b/kept/l").is_symlink() && !place.join("a/d").exists());

@@ -34,6 +34,9 @@ pub struct Entry {
     pub because: String,
     /// Seconds since 1970.
     pub time: u64,
+    /// Where it is instead of in the quarantine: too much to be copied from another file system.
+    #[serde(default)]
+    pub aside: Option<String>,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,7 @@ impl Quarantine {
         path: &Path,
         mark: &Mark,
         what: What,
-    ) -> Result<(String, PathBuf), std::io::Error> {
+    ) -> Result<(Entry, PathBuf), std::io::Error> {
         let id = format!("{}-{}", self.session, self.next.get());
         self.next.set(self.next.get() + 1);
         let folder = self.folder.join(&id);
@@ -73,24 +76,33 @@ impl Quarantine {
             rule: mark.rule.clone(),
             because: mark.because.clone(),
             time: now.unwrap_or_default().as_secs(),
+            aside: None,
         };
-        let text = serde_json::to_string(&entry)?;
-        std::fs::write(folder.join(MANIFEST), text)?;
-        Ok((id, folder))
+        write(&folder, &entry)?;
+        Ok((entry, folder))
     }
 
     /// Moves a name here, through no link; its id.
     pub fn take(&self, root: &Path, path: &Path, mark: &Mark) -> Result<String, std::io::Error> {
-        let (id, folder) = self.entry(path, mark, What::Appeared)?;
+        let (mut entry, folder) = self.entry(path, mark, What::Appeared)?;
         let mut taken = moved(root, path, &folder);
         if taken == Err(Errno::EACCES) {
             taken = beneath::open_all(root, path).and_then(|()| moved(root, path, &folder));
+        }
+        // not below "/": there is no directory that is the workspace's own
+        if taken.is_err() && root != Path::new("/") {
+            let aside = root.join(format!(".stockade-quarantine-{}", entry.id));
+            if put_back(path, &aside).is_ok() {
+                entry.aside = aside.to_str().map(str::to_owned);
+                write(&folder, &entry)?;
+                taken = Ok(());
+            }
         }
         if let Err(errno) = taken {
             crate::remove::tree(&folder)?;
             return Err(errno.into());
         }
-        Ok(id)
+        Ok(entry.id)
     }
 
     /// Out of a directory that was taken whole: what was there before, into a new one in its place.
@@ -103,7 +115,12 @@ impl Quarantine {
         names: &[&OsStr],
     ) -> Result<(), Errno> {
         let (parent, name) = split(path)?;
-        let taken = self.folder.join(id).join(CONTENT);
+        let aside = root.join(format!(".stockade-quarantine-{id}"));
+        let taken = if aside.is_dir() {
+            aside
+        } else {
+            self.folder.join(id).join(CONTENT)
+        };
         beneath::make(beneath::directory(root, parent)?.as_fd(), name, mode)?;
         let (from, to) = (
             beneath::directory(&taken, &taken)?,
@@ -124,9 +141,9 @@ impl Quarantine {
         if !copy.is_file() {
             return None;
         }
-        let (id, folder) = self.entry(path, mark, what).ok()?;
+        let (entry, folder) = self.entry(path, mark, what).ok()?;
         std::fs::rename(copy, folder.join(CONTENT)).ok()?;
-        Some(id)
+        Some(entry.id)
     }
 }
 
@@ -157,8 +174,15 @@ pub fn find(state: &Path, id: &str) -> Result<(Entry, PathBuf), Failure> {
             crate::output::escaped(id)
         ))
     })?;
-    let content = state.join("quarantine").join(&entry.id).join(CONTENT);
+    let content = match &entry.aside {
+        Some(aside) => aside.into(),
+        None => folder(state, &entry).join(CONTENT),
+    };
     Ok((entry, content))
+}
+
+fn write(folder: &Path, entry: &Entry) -> Result<(), std::io::Error> {
+    std::fs::write(folder.join(MANIFEST), serde_json::to_string(entry)?)
 }
 
 fn moved(root: &Path, path: &Path, folder: &Path) -> Result<(), Errno> {
@@ -209,7 +233,13 @@ pub fn restore(state: &Path, id: &str) -> Result<Option<String>, Failure> {
 }
 
 pub fn drop_entry(state: &Path, id: &str) -> Result<(), Failure> {
-    let (_, content) = find(state, id)?;
-    let folder = content.parent().unwrap_or(state);
-    crate::remove::tree(folder).map_err(|e| Failure::file("drop", folder, e.into()))
+    let (entry, content) = find(state, id)?;
+    for path in [&content, &folder(state, &entry)] {
+        crate::remove::tree(path).map_err(|e| Failure::file("drop", path, e.into()))?;
+    }
+    Ok(())
+}
+
+fn folder(state: &Path, entry: &Entry) -> PathBuf {
+    state.join("quarantine").join(&entry.id)
 }
