@@ -1,5 +1,5 @@
-//! Path patterns: `*` within a component, `**` across components, `[*]` for the character itself,
-//! variables, `~`. What a variable stands for is taken literally.
+//! Path patterns: `*` within a component, `**` across components, variables, `~`; `[*]` and `[$]`
+//! for the characters themselves. What a variable stands for is taken literally.
 
 use crate::diagnostic::nearest;
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ const VARIABLES: &[&str] = &["workspace", "home", "tmp", "config", "cache", "run
 /// A `*` that stands for itself: no text of a policy holds a NUL byte.
 const STAR: char = '\0';
 const STAR_WRITTEN: &str = "[*]";
+const DOLLAR_WRITTEN: &str = "[$]";
 
 /// What the variables of a policy stand for. Filled by the caller: this crate asks nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,14 +153,14 @@ impl Glob {
                 let user = tail.split('/').next().unwrap_or("");
                 return Err(GlobError::OtherHome(user.into()));
             }
-            expanded = vec![literally(&show(&context.home))];
+            expanded = vec![Self::literally(&show(&context.home))];
             rest = tail;
         }
         while let Some(at) = rest.find("${") {
             let end = rest[at..].find('}').ok_or(GlobError::UnclosedVariable)? + at;
             let values: Vec<_> = variable(&rest[at + 2..end], context, env)?
                 .iter()
-                .map(|v| literally(v))
+                .map(|v| Self::literally(v))
                 .collect();
             let before = &rest[..at];
             expanded = expanded
@@ -179,6 +180,13 @@ impl Glob {
             .collect()
     }
 
+    /// As a pattern that matches nothing but `value`: a directory that is named `*` opens no other.
+    pub fn literally(value: &str) -> String {
+        value
+            .replace('*', STAR_WRITTEN)
+            .replace('$', DOLLAR_WRITTEN)
+    }
+
     /// A pattern without variables.
     pub fn absolute(text: &str) -> Result<Self, GlobError> {
         if text.contains('\0') {
@@ -187,7 +195,9 @@ impl Glob {
         let Some(tail) = text.strip_prefix('/') else {
             return Err(GlobError::NotAbsolute);
         };
-        let tail = tail.replace(STAR_WRITTEN, STAR.encode_utf8(&mut [0; 4]));
+        let tail = tail
+            .replace(STAR_WRITTEN, STAR.encode_utf8(&mut [0; 4]))
+            .replace(DOLLAR_WRITTEN, "$");
         let mut components = Vec::new();
         for part in tail.split('/') {
             components.push(match part {
@@ -265,16 +275,14 @@ impl std::fmt::Display for Glob {
             return write!(f, "/");
         }
         self.components.iter().try_for_each(|c| match c {
-            Component::Literal(t) => write!(f, "/{}", literally(t)),
-            Component::Wild(t) => write!(f, "/{}", t.replace(STAR, STAR_WRITTEN)),
+            Component::Literal(t) => write!(f, "/{}", Self::literally(t)),
+            Component::Wild(t) => {
+                let t = t.replace('$', DOLLAR_WRITTEN);
+                write!(f, "/{}", t.replace(STAR, STAR_WRITTEN))
+            }
             Component::Any => write!(f, "/**"),
         })
     }
-}
-
-/// As a pattern that matches nothing but `value`: a directory that is named `*` opens no other.
-fn literally(value: &str) -> String {
-    value.replace('*', STAR_WRITTEN)
 }
 
 fn show(path: &Path) -> String {
@@ -447,6 +455,40 @@ mod tests {
         for glob in all("${workspace}/a*").iter().chain(&all("~/*")) {
             assert_eq!(Glob::absolute(&glob.to_string()).as_ref(), Ok(glob));
         }
+    }
+
+    #[test]
+    fn a_literal_name_is_nothing_but_itself() {
+        let context = Context {
+            workspaces: Vec::new(),
+            home: "/home/${workspace}".into(),
+            tmp: "/t".into(),
+            config: "/c".into(),
+            cache: "/c".into(),
+            runtime: "/r".into(),
+            environment: BTreeMap::new(),
+        };
+        for name in [
+            "/a$b",
+            "/a${b",
+            "/${home}",
+            "/a${b}*",
+            "/[$]",
+            "/[*]",
+            "/[[$]{*}]",
+            "/$[*]$",
+        ] {
+            let text = Glob::literally(name);
+            let parsed = Glob::parse(&text, &context, true, false).unwrap();
+            assert_eq!(parsed[0].literal(), Some(name.into()), "{text}");
+            let again = Glob::absolute(&parsed[0].to_string()).unwrap();
+            assert_eq!(parsed, [again]);
+        }
+        let home = Glob::parse("~/x$*", &context, true, false)
+            .unwrap()
+            .remove(0);
+        assert!(home.covers(Path::new("/home/${workspace}/x$y")));
+        assert_eq!(Glob::absolute(&home.to_string()), Ok(home));
     }
 
     /// The meaning of a pattern, word for word; exponential.

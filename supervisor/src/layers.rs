@@ -3,6 +3,7 @@
 use crate::agents;
 use crate::cli::PolicyOptions;
 use crate::exit::Failure;
+use crate::found;
 use crate::git;
 use crate::installation;
 use crate::output::{self, escaped};
@@ -30,7 +31,7 @@ pub fn policy(options: &PolicyOptions) -> Result<Policy, Failure> {
         None => {
             let context = context(&options.workspaces)?;
             let agent = agents::of(options.agent.as_deref(), OsStr::new(""))?
-                .map(|agent| agent.layer(&agent.places(&context)));
+                .and_then(|agent| agent.layer(&agent.places(&context)));
             merged(options, &context, None, agent).map(|(policy, _)| policy)
         }
     }
@@ -45,10 +46,10 @@ pub fn merged(
     agent: Option<Source>,
 ) -> Result<(Policy, Sources), Failure> {
     let mut sources = sources(options, context)?;
-    if let Some(layer) = command.and_then(|c| installation(c, context)) {
-        sources.layers.insert(0, layer);
-    }
-    let (repository, refused) = git::layer(&context.workspaces);
+    let (layer, mut refused) = command.map_or((None, Vec::new()), |c| installation(c, context));
+    sources.layers.splice(0..0, layer);
+    let (repository, not_believed) = git::layer(&context.workspaces);
+    refused.extend(not_believed);
     for why in refused {
         output::complain(&format!("stockade: {}", output::escaped(&why)));
     }
@@ -70,38 +71,29 @@ pub fn build(sources: &Sources, context: Context) -> Result<Policy, Failure> {
 /// stockade's own folder, where a session would be given it with something else: trust, records,
 /// what the overlays keep.
 fn hides_own(state: &Path) -> Option<Source> {
-    let path = state.to_str().filter(|p| !p.contains(['*', '$']))?;
-    let text = format!(
-        "version = 1\n[filesystem]\ndeny_read = [{}]\n",
-        serde_json::json!(path)
-    );
-    Some(Source {
-        layer: Layer::Found("stockade".into()),
-        origin: "stockade".into(),
-        text,
-    })
+    let hidden = vec![("deny_read", vec![found::covering(state)].into())];
+    found::source("stockade", "stockade", &[("filesystem", hidden)])
 }
 
-/// The command's installation as a layer of its own, so that `why` and `plan` name it like any rule.
-fn installation(command: &OsStr, context: &Context) -> Option<Source> {
+/// The command's installation as a layer of its own, so that `why` and `plan` name it like any
+/// rule; and what of it can't be said.
+fn installation(command: &OsStr, context: &Context) -> (Option<Source>, Vec<String>) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let here = std::env::current_dir().ok()?;
-    let paths: Vec<String> =
-        installation::of(command, &path, &here, &context.home, &context.workspaces)
-            .into_iter()
-            .filter_map(|p| p.into_os_string().into_string().ok())
-            // a name that is itself a pattern can't be said literally
-            .filter(|p| !p.contains(['*', '$']))
-            .collect();
-    let text = format!(
-        "version = 1\n[filesystem]\nread = {}\n",
-        serde_json::json!(paths)
-    );
-    (!paths.is_empty()).then(|| Source {
-        layer: Layer::Found("command".into()),
-        origin: "command".into(),
-        text,
-    })
+    let Ok(here) = std::env::current_dir() else {
+        return (None, Vec::new());
+    };
+    let (mut read, mut refused) = (Vec::new(), Vec::new());
+    for path in installation::of(command, &path, &here, &context.home, &context.workspaces) {
+        match found::literal(&path) {
+            Some(pattern) => read.push(pattern),
+            None => refused.push(format!(
+                "{}: the command may need it, and its name is not UTF-8: not opened",
+                path.display()
+            )),
+        }
+    }
+    let tables = [("filesystem", vec![("read", read.into())])];
+    (found::source("command", "command", &tables), refused)
 }
 
 /// Mistakes shown in full; nobody reads more at once.
@@ -311,7 +303,14 @@ fn absolute(text: &String) -> Result<String, Failure> {
         return Ok(text.clone());
     }
     let here = std::env::current_dir().map_err(|e| Failure::file("find", Path::new("."), e))?;
-    let path = here.join(text);
+    // a pattern as it is written, below a directory that is none
+    let here = found::literal(&here).ok_or_else(|| {
+        let shown = escaped(&here.to_string_lossy());
+        Failure::Usage(format!(
+            "{text}: the current directory {shown} is not UTF-8; name the path from the root"
+        ))
+    })?;
+    let path = Path::new(&here).join(text);
     let clean: PathBuf = path
         .components()
         .filter(|c| !matches!(c, std::path::Component::CurDir))
@@ -365,32 +364,28 @@ fn flags(options: &PolicyOptions) -> Result<Option<String>, Failure> {
     written(&tables, set)
 }
 
-type Table<'a> = (&'a str, Vec<(&'a str, Vec<String>)>);
-
 /// As a policy file would say it; none where no flag was given.
-fn written(tables: &[Table<'_>], set: &[String]) -> Result<Option<String>, Failure> {
-    let mut text = String::from("version = 1\n");
-    let mut any = false;
-    for (table, keys) in tables {
-        text += &format!("[{table}]\n");
-        for (key, items) in keys.iter().filter(|(_, items)| !items.is_empty()) {
-            any = true;
-            text += &format!("{key} = {}\n", serde_json::json!(items));
-        }
+fn written(tables: &[Lists<'_>], set: &[String]) -> Result<Option<String>, Failure> {
+    let tables: Vec<found::Table<'_>> = tables
+        .iter()
+        .map(|(table, keys)| {
+            let values = keys.iter().map(|(key, items)| (*key, items.clone().into()));
+            (*table, values.collect())
+        })
+        .collect();
+    let text = found::text(&tables);
+    if set.is_empty() {
+        return Ok(text);
     }
-    if !set.is_empty() {
-        any = true;
-        text += "[environment.set]\n";
-        for pair in set {
-            let (name, value) = pair.split_once('=').ok_or_else(|| {
-                Failure::Usage(format!("-e {}: it takes NAME=VALUE", output::escaped(pair)))
-            })?;
-            text += &format!(
-                "{} = {}\n",
-                serde_json::json!(name),
-                serde_json::json!(value)
-            );
-        }
+    let mut text = text.unwrap_or_else(|| "version = 1\n".into()) + "[environment.set]\n";
+    for pair in set {
+        let (name, value) = pair.split_once('=').ok_or_else(|| {
+            Failure::Usage(format!("-e {}: it takes NAME=VALUE", output::escaped(pair)))
+        })?;
+        let [name, value] = [name, value].map(toml::Value::from);
+        text += &format!("{name} = {value}\n");
     }
-    Ok(any.then_some(text))
+    Ok(Some(text))
 }
+
+type Lists<'a> = (&'a str, Vec<(&'a str, Vec<String>)>);

@@ -7,6 +7,7 @@ mod command;
 mod exit;
 mod finding;
 mod folder;
+mod found;
 mod git;
 mod installation;
 mod keeper;

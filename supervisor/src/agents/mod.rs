@@ -8,10 +8,11 @@ mod state;
 pub use data::Agent;
 
 use crate::exit::Failure;
+use crate::found;
 use crate::output::escaped;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use stockade_policy::{Context, Layer, Source};
+use stockade_policy::{Context, Source};
 
 /// The agent of a command: by `--agent`, else by the command's own name.
 pub fn of(asked: Option<&str>, command: &OsStr) -> Result<Option<Agent>, Failure> {
@@ -94,40 +95,36 @@ impl Agent {
     }
 
     /// Low in the order: the system's, the user's and the command line's rules come above.
-    pub fn layer(&self, places: &Places) -> Source {
-        let at = |path: &str| format!("{}/{path}", places.state.display());
-        let marks = |rows: &[data::Mark], mode: &str| -> Vec<String> {
-            rows.iter()
-                .map(|m| {
-                    format!(
-                        "{{ path = {}, mode = {mode:?}, because = {} }}",
-                        serde_json::json!(at(&m.path)),
-                        serde_json::json!(m.because)
-                    )
-                })
-                .collect()
+    pub fn layer(&self, places: &Places) -> Option<Source> {
+        let state = found::covering(&places.state);
+        let marks = |rows: &[data::Mark], mode: &str| -> Vec<toml::Value> {
+            let at = |m: &data::Mark| found::mark(format!("{state}/{}", m.path), mode, &m.because);
+            rows.iter().map(at).collect()
         };
         let protect = [marks(&self.protect, "deny"), marks(&self.report, "report")].concat();
         let mut set = self.set.clone();
         if let Some((name, value)) = &places.variable {
             set.insert(name.clone(), value.display().to_string());
         }
-        let set: Vec<String> = set
-            .iter()
-            .map(|(k, v)| format!("{} = {}", serde_json::json!(k), serde_json::json!(v)))
-            .collect();
-        Source {
-            layer: Layer::Found(format!("agent-{}", self.name)),
-            origin: format!("agent {}", self.name),
-            text: format!(
-                "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\n[network]\nallow = {}\n[environment]\npass = {}\nset = {{ {} }}\n",
-                serde_json::json!(places.state.display().to_string()),
-                protect.join(", "),
-                serde_json::json!(self.end_points),
-                serde_json::json!(self.pass),
-                set.join(", ")
+        let set: toml::Table = set.into_iter().map(|(k, v)| (k, v.into())).collect();
+        // the home and the variables that name it are text
+        let write: Vec<String> = found::literal(&places.state).into_iter().collect();
+        let tables = [
+            (
+                "filesystem",
+                vec![("write", write.into()), ("protect", protect.into())],
             ),
-        }
+            ("network", vec![("allow", self.end_points.clone().into())]),
+            (
+                "environment",
+                vec![("pass", self.pass.clone().into()), ("set", set.into())],
+            ),
+        ];
+        let (name, origin) = (
+            format!("agent-{}", self.name),
+            format!("agent {}", self.name),
+        );
+        found::source(&name, &origin, &tables)
     }
 
     /// The command with the agent's own sandbox off: it can't be nested, and would ask a person
@@ -211,7 +208,7 @@ mod tests {
             environment: Default::default(),
         };
         for agent in data::all().unwrap().into_values() {
-            let layer = agent.layer(&agent.places(&context));
+            let layer = agent.layer(&agent.places(&context)).unwrap();
             let sources = stockade_policy::Sources {
                 preset: None,
                 layers: vec![layer],

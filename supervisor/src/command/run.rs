@@ -96,7 +96,9 @@ impl<'a> Asked<'a> {
             Some(agent) => Some((agent, self.agent_places(level, agent)?)),
             None => None,
         };
-        let layer = places.as_ref().map(|(agent, places)| agent.layer(places));
+        let layer = places
+            .as_ref()
+            .and_then(|(agent, places)| agent.layer(places));
         let name = self.run.command.first().map(OsString::as_os_str);
         let (policy, sources) = layers::merged(&self.run.policy, &self.context, name, layer)?;
         keeps_own(&policy, level, &self.state)?;

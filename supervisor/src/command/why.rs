@@ -7,7 +7,7 @@ use crate::output::{escaped, say};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use stockade_policy::{
-    Access, Decision, FileOperation, NetworkRule, Peer, Policy, Protocol, Rule, Verdict,
+    Access, Decision, FileOperation, Glob, NetworkRule, Peer, Policy, Protocol, Rule, Verdict,
 };
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
@@ -162,7 +162,7 @@ fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
     let object = match verb {
         Verb::Connect => object.to_owned(),
         // the name itself, not a pattern
-        Verb::Read | Verb::Write | Verb::Exec => object.replace('*', "[*]"),
+        Verb::Read | Verb::Write | Verb::Exec => Glob::literally(object),
     };
     format!("[{table}] {key} = [{}]", serde_json::json!(object))
 }

@@ -2,10 +2,12 @@
 //! points back: what a `.git` file names was written by whoever wrote the workspace.
 
 pub mod config;
+mod layer;
+
+pub use layer::layer;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use stockade_policy::{Layer, Source};
 
 /// Nested repositories are looked for this deep.
 const DEPTH: usize = 3;
@@ -21,9 +23,6 @@ const SKIPPED: &[&str] = &[
     "__pycache__",
 ];
 
-const LED: &str = "it leads git to another directory";
-const KEYS: &str = "keys of it make git run programs";
-
 /// A git directory outside of the workspace or below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
@@ -33,86 +32,6 @@ enum Found {
     Submodule(PathBuf),
     /// A directory of its own.
     Plain(PathBuf),
-}
-
-/// What the workspaces' repositories need, as a layer, and what is not believed.
-pub fn layer(workspaces: &[PathBuf]) -> (Option<Source>, Vec<String>) {
-    let (mut write, mut deny, mut protect) = (Vec::new(), Vec::new(), Vec::new());
-    let mut refused = Vec::new();
-    for workspace in workspaces {
-        let found = match repository(workspace) {
-            Ok(found) => found,
-            Err(why) => {
-                refused.push(why);
-                None
-            }
-        };
-        for found in found.into_iter().chain(nested(workspace)) {
-            let configuration = match &found {
-                // as a plain clone's: git makes lock files in the common directory itself
-                Found::Worktree { own, common } => {
-                    write.extend([common.clone(), own.clone()]);
-                    deny.push(common.join("worktrees/*"));
-                    protect.push((own.join("commondir"), "deny", LED));
-                    protect.push((own.join("config.worktree"), "report", KEYS));
-                    common
-                }
-                Found::Submodule(directory) => {
-                    write.push(directory.clone());
-                    directory
-                }
-                Found::Plain(directory) => directory,
-            };
-            protect.push((
-                configuration.join("hooks/*"),
-                "deny",
-                "git runs them outside",
-            ));
-            protect.push((configuration.join("commondir"), "deny", LED));
-            protect.push((configuration.join("config"), "report", KEYS));
-            protect.extend(hooks_path(configuration, workspace).map(|path| {
-                (
-                    path.join("*"),
-                    "deny",
-                    "core.hooksPath named it: git runs them outside",
-                )
-            }));
-        }
-    }
-    (text(&write, &deny, &protect), refused)
-}
-
-fn text(write: &[PathBuf], deny: &[PathBuf], protect: &[(PathBuf, &str, &str)]) -> Option<Source> {
-    let literal = |p: &&PathBuf| p.to_str().is_some_and(|t| !t.contains(['*', '$']));
-    let list = |paths: &[PathBuf]| {
-        let all: Vec<&PathBuf> = paths.iter().filter(literal).collect();
-        serde_json::json!(all).to_string()
-    };
-    let marks: Vec<String> = protect
-        .iter()
-        .filter(|(path, _, _)| path.to_str().is_some_and(|t| !t.contains('$')))
-        .map(|(path, mode, because)| {
-            format!(
-                "{{ path = {}, mode = {mode:?}, because = {because:?} }}",
-                serde_json::json!(path)
-            )
-        })
-        .collect();
-    let lines = [
-        ("write", list(write)),
-        ("deny_write", serde_json::json!(deny).to_string()),
-        ("protect", format!("[{}]", marks.join(", "))),
-    ];
-    let lines: Vec<String> = lines
-        .iter()
-        .filter(|(_, list)| list.as_str() != "[]")
-        .map(|(key, list)| format!("{key} = {list}"))
-        .collect();
-    (!lines.is_empty()).then(|| Source {
-        layer: Layer::Found("git".into()),
-        origin: "git".into(),
-        text: format!("version = 1\n[filesystem]\n{}\n", lines.join("\n")),
-    })
 }
 
 /// The repository of one workspace; an error says why a `.git` file is not believed.
@@ -190,15 +109,6 @@ pub fn line(path: &Path) -> Option<String> {
     let file = crate::protect::open(path).ok()?;
     file.take(4096).read_to_string(&mut text).ok()?;
     text.lines().next().map(|l| l.trim_end().to_owned())
-}
-
-/// The directory that `core.hooksPath` names, where the session could write it.
-fn hooks_path(directory: &Path, workspace: &Path) -> Option<PathBuf> {
-    let named = config::value_of(&directory.join("config"), "core.hookspath")?;
-    // relative to the working tree (githooks(5))
-    straight(&workspace.join(named))
-        .ok()
-        .filter(|path| path.starts_with(workspace) && path != workspace)
 }
 
 fn nested(workspace: &Path) -> Vec<Found> {

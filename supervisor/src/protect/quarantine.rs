@@ -92,7 +92,7 @@ impl Quarantine {
         // not below "/": there is no directory that is the workspace's own
         if taken.is_err() && root != Path::new("/") {
             let aside = root.join(format!(".stockade-quarantine-{}", entry.id));
-            if put_back(path, &aside).is_ok() {
+            if put_back(path, root, &aside).is_ok() {
                 entry.aside = aside.to_str().map(str::to_owned);
                 write(&folder, &entry)?;
                 taken = Ok(());
