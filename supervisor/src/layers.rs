@@ -48,7 +48,7 @@ pub fn merged(
     let mut sources = sources(options, context)?;
     let (layer, mut refused) = command.map_or((None, Vec::new()), |c| installation(c, context));
     sources.layers.splice(0..0, layer);
-    let (repository, not_believed) = git::layer(&context.workspaces);
+    let (repository, not_believed) = git::layer(&context.workspaces, &context.home);
     refused.extend(not_believed);
     for why in refused {
         output::complain(&format!("stockade: {}", output::escaped(&why)));

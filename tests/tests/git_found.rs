@@ -123,3 +123,107 @@ fn what_the_command_needs_is_opened_whatever_it_is_called() {
         assert!(!text(&out).contains("ran\n"), "{level}: {}", text(&out));
     }
 }
+
+/// `core.hooksPath` as each configuration may say it, and where git then looks.
+const HOOKS: &[(&str, &str)] = &[
+    ("git -C work config core.hooksPath hh", "hh"),
+    ("git -C work config core.hooksPath 'h$x*'", "h$x*"),
+    ("git -C work config core.hooksPath ~/../work/hh", "hh"),
+    ("git -C work config core.hooksPath '~/../work/hh'", "hh"),
+    ("git -C work config core.hooksPath .git/own", ".git/own"),
+    ("git config --global core.hooksPath .githooks", ".githooks"),
+    ("git config --global core.hooksPath '~/../work/hh'", "hh"),
+    (
+        "mkdir -p home/.config/git && git config --file home/.config/git/config core.hooksPath hh",
+        "hh",
+    ),
+    (
+        "git -C work config include.path ../shared && git config --file work/shared core.hooksPath hh",
+        "hh",
+    ),
+    (
+        "git config --global includeIf.gitdir:/nowhere/.path more && git config --file home/more core.hooksPath hh",
+        "hh",
+    ),
+    (
+        "git init -q work/a/n && git -C work/a/n config core.hooksPath ../hh",
+        "a/hh",
+    ),
+    (
+        "git init -q work/a/n && git config --global core.hooksPath hh",
+        "a/n/hh",
+    ),
+    (
+        "ln -s real work/hh && mkdir work/real && git -C work config core.hooksPath hh",
+        "real",
+    ),
+];
+
+#[test]
+fn a_directory_of_hooks_is_held_there_or_not() {
+    for (named, folder) in HOOKS {
+        let place = Place::new("hooks-path");
+        host(&place, "git init -q work");
+        host(&place, named);
+        let hook = Path::new(folder).join("pre-commit");
+        for level in LEVELS {
+            stays_unarmed(&place, level, &[&hook]);
+            std::fs::create_dir_all(place.work().join(folder)).unwrap();
+            stays_unarmed(&place, level, &[&hook]);
+        }
+    }
+    // what holds the working tree itself can't be held, and that is said
+    let place = Place::new("hooks-path");
+    host(
+        &place,
+        "git init -q work && git -C work config core.hooksPath .",
+    );
+    for level in LEVELS {
+        let said = stays_unarmed(&place, level, &[]);
+        assert!(said.contains("core.hooksPath names it"), "{level}: {said}");
+    }
+}
+
+/// Which file git includes, and how.
+const INCLUDED: &[(&str, &str)] = &[
+    (
+        "git -C work config include.path ../shared.ini",
+        "shared.ini",
+    ),
+    (
+        "git -C work config include.path ../one && git config --file work/one include.path 'd/two*'",
+        "d/two*",
+    ),
+    (
+        "git config --global includeIf.onbranch:x.path '~/../work/mine'",
+        "mine",
+    ),
+    (
+        "mkdir home/dots && ln -s ../work/dots home/.gitconfig && git config --file work/dots a.b c",
+        "dots",
+    ),
+];
+
+#[test]
+fn keys_of_an_included_file_are_named() {
+    for (included, file) in INCLUDED {
+        for level in LEVELS {
+            let place = Place::new("included");
+            host(&place, "git init -q work");
+            host(&place, included);
+            let arm = format!(
+                "mkdir -p d; git config --file '{file}' core.fsmonitor evil; git config --file other core.pager evil"
+            );
+            for _ in 0..2 {
+                let said = text(&run(&place, level, &arm));
+                let path = place.work().join(file).display().to_string();
+                let key = format!("{path}: core.fsmonitor = evil");
+                assert!(said.contains(&key), "{level} {included}: {said}");
+                // what git does not read is nobody's business
+                assert!(!said.contains("core.pager"), "{level} {included}: {said}");
+                let disarm = format!("git config --file 'work/{file}' --unset core.fsmonitor");
+                host(&place, &disarm);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Keys of a git configuration that make git run programs or send credentials elsewhere.
 
+use super::named;
 use crate::finding::Finding;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -94,6 +95,11 @@ fn read(path: &Path) -> Entries {
     found
 }
 
+/// Every key with its value, in order; `section.subsection.key`.
+pub fn all(path: &Path) -> Vec<(String, String)> {
+    read(path).keys
+}
+
 /// The last value of one key, as git takes it.
 pub fn value_of(path: &Path, key: &str) -> Option<String> {
     let found = read(path).keys.into_iter().filter(|(k, _)| k == key);
@@ -102,14 +108,15 @@ pub fn value_of(path: &Path, key: &str) -> Option<String> {
 
 /// The risky keys with their values; none when it is no configuration.
 pub fn keys(path: &Path) -> BTreeMap<String, Vec<String>> {
-    if !is_config(path) {
-        return BTreeMap::new();
-    }
     let mut out: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in read(path).keys {
         if because(&key).is_some() {
             out.entry(key).or_default().push(value);
         }
+    }
+    // what includes it is asked last: few files have such keys
+    if !out.is_empty() && !is_config(path) && !named::reads(path) {
+        out.clear();
     }
     out
 }

@@ -1,39 +1,61 @@
 //! What the workspaces' repositories need, and what of them acts outside, as a layer.
 
-use super::{Found, config, nested, repository, straight};
+use super::named::{self, Named, Part};
+use super::{Found, nested, repository};
 use crate::found;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use stockade_policy::Source;
 
 /// The layer, and what is not believed or can't be said.
-pub fn layer(workspaces: &[PathBuf]) -> (Option<Source>, Vec<String>) {
+pub fn layer(workspaces: &[PathBuf], home: &Path) -> (Option<Source>, Vec<String>) {
     let mut said = Said::default();
+    let mut parts = Vec::new();
     for workspace in workspaces {
         let found = repository(workspace).unwrap_or_else(|why| {
             said.refused.push(why);
             None
         });
         for found in found.into_iter().chain(nested(workspace)) {
-            said.add(found, workspace);
+            parts.extend(named::parts_of(&found, workspace));
+            said.add(found);
         }
+        // what the user's own configuration names counts for a repository that comes, too
+        parts.push(Part {
+            tree: workspace.clone(),
+            files: Vec::new(),
+        });
     }
+    let written = [workspaces, &said.write].concat();
+    let mut of_the_user = Named::default();
+    of_the_user.read(&named::of_the_user(home), home, &written);
+    for Part { tree, files } in parts {
+        let mut named = Named::default();
+        named.read(&files, home, &written);
+        named.hooks.extend(of_the_user.hooks.iter().cloned());
+        for value in &named.hooks {
+            said.hooks(&named::expanded(value, home, &tree), &tree, &written);
+        }
+        said.included(&named, &written);
+    }
+    said.included(&of_the_user, &written);
     said.layer()
 }
 
-/// A directory, a pattern below it, the mode, and why.
-type Mark = (PathBuf, &'static str, &'static str, &'static str);
+/// A pattern, the mode, and why.
+type Mark = (String, &'static str, &'static str);
 
 #[derive(Debug, Default)]
 struct Said {
     write: Vec<PathBuf>,
     /// Not the rest of these common directories' worktrees.
     commons: Vec<PathBuf>,
-    protect: Vec<Mark>,
+    protect: BTreeSet<Mark>,
     refused: Vec<String>,
 }
 
 impl Said {
-    fn add(&mut self, found: Found, workspace: &Path) {
+    fn add(&mut self, found: Found) {
         let directory = match found {
             // as a plain clone's: git makes lock files in the common directory itself
             Found::Worktree { own, common } => {
@@ -47,12 +69,49 @@ impl Said {
             }
             Found::Plain(directory) => directory,
         };
-        let hooks = hooks_path(&directory, workspace);
-        let because = "core.hooksPath named it: git runs them outside";
-        self.protect
-            .extend(hooks.map(|path| (path, "*", "deny", because)));
         for (below, mode, because) in KEPT {
-            self.protect.push((directory.clone(), below, mode, because));
+            let pattern = found::covering(&directory) + below;
+            self.protect.insert((pattern, mode, because));
+        }
+    }
+
+    /// The directory that `core.hooksPath` names, there or not, where the session could write it.
+    fn hooks(&mut self, path: &Path, tree: &Path, written: &[PathBuf]) {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        for path in BTreeSet::from([path, real.as_path()]) {
+            if !written.iter().any(|w| path.starts_with(w)) {
+                continue;
+            }
+            if tree.starts_with(path) {
+                self.refuse(format!(
+                    "{}: core.hooksPath names it, the working tree itself or above: what a session makes there git runs",
+                    path.display()
+                ));
+                continue;
+            }
+            let because = "core.hooksPath named it: git runs them outside";
+            let pattern = found::covering(path) + "/*";
+            self.protect.insert((pattern, "deny", because));
+        }
+    }
+
+    /// Configurations, there or not, that git reads from where the session writes.
+    fn included(&mut self, named: &Named, written: &[PathBuf]) {
+        let inside = |p: &&PathBuf| written.iter().any(|w| p.starts_with(w));
+        for file in named.files.iter().filter(inside) {
+            self.protect.insert((found::covering(file), "report", KEYS));
+        }
+        for file in &named.linked {
+            self.refuse(format!(
+                "{}: git reads it through a link: what it includes is not looked at",
+                file.display()
+            ));
+        }
+    }
+
+    fn refuse(&mut self, why: String) {
+        if !self.refused.contains(&why) {
+            self.refused.push(why);
         }
     }
 
@@ -76,10 +135,7 @@ impl Said {
         let others = commons.iter().map(|c| found::covering(c) + "/worktrees/*");
         let marks = protect
             .into_iter()
-            .map(|(directory, below, mode, because)| {
-                let path = format!("{}/{below}", found::covering(&directory));
-                found::mark(path, mode, because)
-            });
+            .map(|(pattern, mode, because)| found::mark(pattern, mode, because));
         let keys = vec![
             ("write", opened.into()),
             ("deny_write", others.collect::<Vec<_>>().into()),
@@ -92,17 +148,10 @@ impl Said {
     }
 }
 
+const KEYS: &str = "keys of it make git run programs";
+
 /// What acts outside in every git directory, by its pattern there.
 const KEPT: &[(&str, &str, &str)] = &[
-    ("hooks/*", "deny", "git runs them outside"),
-    ("config", "report", "keys of it make git run programs"),
+    ("/hooks/*", "deny", "git runs them outside"),
+    ("/config", "report", KEYS),
 ];
-
-/// The directory that `core.hooksPath` names, where the session could write it.
-fn hooks_path(directory: &Path, workspace: &Path) -> Option<PathBuf> {
-    let named = config::value_of(&directory.join("config"), "core.hookspath")?;
-    // relative to the working tree (githooks(5))
-    straight(&workspace.join(named))
-        .ok()
-        .filter(|path| path.starts_with(workspace) && path != workspace)
-}

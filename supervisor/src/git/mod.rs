@@ -3,6 +3,7 @@
 
 pub mod config;
 mod layer;
+mod named;
 
 pub use layer::layer;
 
@@ -87,6 +88,16 @@ fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
 
 /// The path without `.` and `..`, when no part of it is a link.
 pub fn straight(path: &Path) -> Result<PathBuf, String> {
+    let plain = plain(path);
+    match plain.canonicalize() {
+        Ok(real) if real == plain => Ok(plain),
+        Ok(_) => Err("which is reached through a link".into()),
+        Err(error) => Err(format!("which can't be read ({error})")),
+    }
+}
+
+/// The path without `.` and `..`, as its text says.
+fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -95,11 +106,7 @@ pub fn straight(path: &Path) -> Result<PathBuf, String> {
             other => plain.push(other),
         }
     }
-    match plain.canonicalize() {
-        Ok(real) if real == plain => Ok(plain),
-        Ok(_) => Err("which is reached through a link".into()),
-        Err(error) => Err(format!("which can't be read ({error})")),
-    }
+    plain
 }
 
 /// The first line of a small file, not through a link.
