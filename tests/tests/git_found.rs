@@ -227,3 +227,65 @@ fn keys_of_an_included_file_are_named() {
         }
     }
 }
+
+/// A session in a linked worktree writes the common directory, as git must: what acts outside, in
+/// the main working tree, in a submodule, in another worktree, is held or named.
+#[test]
+fn a_worktrees_session_does_not_arm_the_repository() {
+    for (level, directory) in LEVELS.iter().flat_map(|l| [(l, ".git"), (l, "bare.git")]) {
+        let place = Place::new("arms");
+        let git = "git -c user.name=t -c user.email=t@localhost -c protocol.file.allow=always";
+        host(
+            &place,
+            &format!(
+                "rm -r work; git init -q lib; {git} -C lib commit -q --allow-empty -m one; git init -q outside/main; cd outside/main
+                {git} submodule --quiet add ../../lib sub; {git} commit -qm one; rm -f .git/modules/sub/hooks/*
+                [ {directory} = .git ] || mv .git {directory}; git --git-dir={directory} worktree add -q ../../work"
+            ),
+        );
+        let common = place.outside().join("main").join(directory);
+        let script = format!(
+            "C={}; cd $C; armed() {{ printf '[core]\\n\\tfsmonitor = evil\\n' >> $1; }}
+            git -C {} config extensions.worktreeConfig true; armed worktrees/work/config.worktree; armed config.worktree
+            armed modules/sub/config; armed modules/sub/config.worktree; echo '* filter=evil' > info/attributes
+            for h in hooks modules/sub/hooks; do mkdir -p $h; echo evil > $h/post-checkout; done
+            echo ../../evil > commondir; echo ../../evil > modules/sub/commondir; echo ../../evil > worktrees/work/commondir
+            echo /evil > worktrees/work/gitdir; echo x > objects/fine",
+            common.display(),
+            place.work().display()
+        );
+        let said = text(&run(&place, level, &script));
+        assert!(common.join("objects/fine").exists(), "{level}: {said}");
+        for armed in [
+            "worktrees/work/config.worktree",
+            "config.worktree",
+            "modules/sub/config",
+            "modules/sub/config.worktree",
+        ] {
+            let key = format!("{}: core.fsmonitor = evil", common.join(armed).display());
+            assert!(said.contains(&key), "{level} {directory} {armed}: {said}");
+        }
+        let keys = format!(
+            "{}: extensions.worktreeconfig",
+            common.join("config").display()
+        );
+        for named in [keys.as_str(), "info/attributes was made"] {
+            assert!(said.contains(named), "{level} {directory} {named}: {said}");
+        }
+        for held in [
+            "hooks/post-checkout",
+            "modules/sub/hooks/post-checkout",
+            "commondir",
+            "modules/sub/commondir",
+        ] {
+            assert!(!common.join(held).exists(), "{level} {directory} {held}");
+        }
+        for held in ["commondir", "gitdir"] {
+            let now = std::fs::read_to_string(common.join("worktrees/work").join(held)).unwrap();
+            let named = said.contains(&format!("{held} was changed"));
+            // mounts hold it; without them it is at least said
+            let said_so = named && *level == "landlock";
+            assert!(!now.contains("evil") || said_so, "{level} {held}: {said}");
+        }
+    }
+}

@@ -59,6 +59,7 @@ impl Said {
         let directory = match found {
             // as a plain clone's: git makes lock files in the common directory itself
             Found::Worktree { own, common } => {
+                self.keep(&own, KEPT_OF_OWN);
                 self.write.extend([common.clone(), own]);
                 self.commons.push(common.clone());
                 common
@@ -69,8 +70,12 @@ impl Said {
             }
             Found::Plain(directory) => directory,
         };
-        for (below, mode, because) in KEPT {
-            let pattern = found::covering(&directory) + below;
+        self.keep(&directory, KEPT);
+    }
+
+    fn keep(&mut self, directory: &Path, kept: &'static [(&str, &str, &str)]) {
+        for (below, mode, because) in kept {
+            let pattern = found::covering(directory) + below;
             self.protect.insert((pattern, mode, because));
         }
     }
@@ -150,8 +155,32 @@ impl Said {
 
 const KEYS: &str = "keys of it make git run programs";
 
+const LEADS: &str = "it leads git to another directory";
+
 /// What acts outside in every git directory, by its pattern there.
 const KEPT: &[(&str, &str, &str)] = &[
     ("/hooks/*", "deny", "git runs them outside"),
+    (
+        "/modules/**/hooks/*",
+        "deny",
+        "git runs them outside, in submodules",
+    ),
+    ("/commondir", "deny", LEADS),
+    ("/gitdir", "deny", LEADS),
+    ("/modules/**/commondir", "deny", LEADS),
+    // git itself writes it for a new worktree
+    ("/worktrees/*/commondir", "report", LEADS),
     ("/config", "report", KEYS),
+    ("/config.worktree", "report", KEYS),
+    ("/worktrees/*/config.worktree", "report", KEYS),
+    ("/modules/**/config", "report", KEYS),
+    ("/modules/**/config.worktree", "report", KEYS),
+    ("/info/attributes", "report", ATTRIBUTES),
+    ("/modules/**/info/attributes", "report", ATTRIBUTES),
 ];
+
+const ATTRIBUTES: &str = "it names filters and drivers that git runs";
+
+/// The same in a linked worktree's own part of the common directory.
+const KEPT_OF_OWN: &[(&str, &str, &str)] =
+    &[("/commondir", "deny", LEADS), ("/gitdir", "deny", LEADS)];
