@@ -154,6 +154,19 @@ fn the_next_run_finishes_a_session_that_was_killed() {
     // a running session is nobody's to finish
     let beside = place.stockade(&["run", "--", "true"]);
     assert!(!text(&beside).contains("killed") && place.work().join(".envrc").exists());
+    // nor one of another pid namespace's, where its supervisor has no number
+    let script = format!("{} run --require landlock -- true", stockade().display());
+    let mut elsewhere = place.command("unshare");
+    elsewhere.args([
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+    ]);
+    let beside = elsewhere.args(["sh", "-c", &script]).output().unwrap();
+    assert_eq!(beside.status.code(), Some(0), "{}", text(&beside));
+    assert!(!text(&beside).contains("killed") && place.work().join(".envrc").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     let out = place.stockade(&["run", "--", "true"]);

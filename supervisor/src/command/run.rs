@@ -239,18 +239,8 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     }
     say_all(&protect::finish_killed(&asked.state));
     let started = start(&asked)?;
-    if asked.command != run.command && !run.quiet {
-        complain(&format!(
-            "stockade: started as `{}`: its own sandbox is off (--keep-agent-sandbox leaves it on)",
-            escaped(&asked.command.join(OsStr::new(" ")).to_string_lossy())
-        ));
-    }
-    let not_reachable = &started.at.plan.not_reachable;
-    if !not_reachable.is_empty() && !run.quiet {
-        complain(&format!(
-            "stockade: not reachable from a session yet: {}; network.namespace = \"host\" with network.default = \"allow\" shares the host's network, unfiltered",
-            escaped(&not_reachable.join(", "))
-        ));
+    if !run.quiet {
+        say_started(&asked, &started.at.plan);
     }
     let Started {
         session,
@@ -285,6 +275,22 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     }
     summary(run, &at, &over, &findings);
     Ok(over)
+}
+
+/// What differs from what was asked.
+fn say_started(asked: &Asked<'_>, plan: &Plan) {
+    if asked.command != asked.run.command {
+        complain(&format!(
+            "stockade: started as `{}`: its own sandbox is off (--keep-agent-sandbox leaves it on)",
+            escaped(&asked.command.join(OsStr::new(" ")).to_string_lossy())
+        ));
+    }
+    if !plan.not_reachable.is_empty() {
+        complain(&format!(
+            "stockade: not reachable from a session yet: {}; network.namespace = \"host\" with network.default = \"allow\" shares the host's network, unfiltered",
+            escaped(&plan.not_reachable.join(", "))
+        ));
+    }
 }
 
 struct Started {

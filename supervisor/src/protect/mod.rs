@@ -18,11 +18,13 @@ use crate::finding::Finding;
 use crate::folder::Folder;
 use crate::git;
 use compare::Comparison;
+use nix::fcntl::Flock;
 use quarantine::Quarantine;
 use record::{Mark, Record};
 use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{Group, Level, Reach};
 use stockade_policy::{Glob, Policy, Rule};
@@ -34,6 +36,8 @@ pub struct Guard {
     record: Record,
     folder: PathBuf,
     state: PathBuf,
+    /// None of a session that was killed.
+    _alive: Option<Flock<File>>,
 }
 
 /// Before the start: a session whose record can't be written does not begin.
@@ -71,9 +75,10 @@ pub fn begin(
         add(&mut record.ways, nested, Stamp::of);
         record.all_looked_at &= all;
     }
-    record.write(folder)?;
+    let alive = record.write(folder)?;
     record.keep_originals(folder)?;
     Ok(Guard {
+        _alive: Some(alive),
         record,
         folder: folder.into(),
         state: state.into(),
@@ -156,6 +161,7 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
             )));
         }
         let guard = Guard {
+            _alive: None,
             record,
             folder: folder.path.clone(),
             state: state.into(),

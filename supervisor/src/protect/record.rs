@@ -102,7 +102,8 @@ impl Record {
         self.seen.contains_key(path) || self.ways.contains_key(path)
     }
 
-    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+    /// Locked for as long as the supervisor lives, which a process in another pid namespace sees too.
+    pub fn write(&self, folder: &Path) -> Result<Flock<File>, Failure> {
         let path = folder.join(NAME);
         let fail = |e| Failure::file("write the session's record", &path, e);
         std::fs::DirBuilder::new()
@@ -112,7 +113,15 @@ impl Record {
             .map_err(fail)?;
         let text = serde_json::to_vec(self).map_err(|e| fail(e.into()))?;
         let fresh = folder.join(".record");
-        let written = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path));
+        let written = (|| {
+            use std::io::Write;
+            let file = File::create_new(&fresh)?;
+            let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+            let mut file = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
+            file.write_all(&text)?;
+            std::fs::rename(&fresh, &path)?;
+            Ok(file)
+        })();
         written.map_err(|e| {
             // a folder without a record would never be finished
             drop(std::fs::remove_dir_all(folder));
