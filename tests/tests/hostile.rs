@@ -250,3 +250,77 @@ fn a_file_that_is_passed_read_only_is_not_cut() {
         assert_eq!(std::fs::read_to_string(&plain).unwrap(), "");
     }
 }
+
+/// Names below a workspace that programs outside act on by themselves.
+const RUN: &[&str] = &[
+    ".mise.dev.toml",
+    ".mise/config.toml",
+    "mise/config.local.toml",
+    ".autoenv",
+    ".direnv/flake-profile.rc",
+    ".lvimrc",
+    ".lazy.lua",
+    ".vim/coc-settings.json",
+    ".dir-locals.el",
+    ".helix/languages.toml",
+    ".fleet/settings.json",
+    ".nova/Configuration.json",
+    ".vs/tasks.vs.json",
+    ".theia/tasks.json",
+    "x.sublime-project",
+    ".gdbinit",
+    ".lldbinit",
+    ".pryrc",
+    ".irbrc",
+    ".cline/mcp.json",
+    ".trae/mcp.json",
+    ".kilo/mcp.json",
+    ".github/copilot/mcp.json",
+];
+
+/// Names that honest work writes, and that steer programs outside.
+const STEER: &[&str] = &[
+    "lefthook.toml",
+    ".lefthook.yml",
+    ".overcommit.yml",
+    ".gitmodules",
+    ".git/info/attributes",
+    ".env",
+    ".tool-versions",
+    ".venv/bin/python",
+    ".cargo/config.toml",
+    "rust-toolchain.toml",
+    ".npmrc",
+    ".yarnrc.yml",
+    ".yarn/releases/yarn.cjs",
+    ".mvn/jvm.config",
+    ".bazelrc",
+    "devbox.json",
+    "flake.nix",
+    "shell.nix",
+];
+
+#[test]
+fn what_acts_outside_later_is_held_or_said() {
+    for level in LEVELS {
+        let place = Place::new("later");
+        let script = "for f; do mkdir -p \"$(dirname \"$f\")\"; echo new > \"$f\"; done";
+        let arguments = ["run", "--require", level, "--", "sh", "-c", script, "sh"];
+        // the last is nothing to anybody outside
+        let words = [&arguments, RUN, STEER, ["src/main.rs"].as_slice()].concat();
+        let said = text(&place.stockade(&words));
+        for name in RUN {
+            assert!(!place.work().join(name).exists(), "{level} {name}: {said}");
+        }
+        for name in STEER {
+            assert!(place.work().join(name).is_file(), "{level} {name}");
+            let made = place.work().join(name);
+            let topmost = made.parent().unwrap().display().to_string();
+            let made = made.display().to_string();
+            let is_said = said.contains(&format!("{made} was made"))
+                || said.contains(&format!("{topmost} was made"));
+            assert!(is_said, "{level} {name}: {said}");
+        }
+        assert!(place.work().join("src/main.rs").is_file() && !said.contains("main.rs"));
+    }
+}
