@@ -73,10 +73,15 @@ impl Diagnostic {
         } else {
             let within = |n: usize| floor(line, n.saturating_sub(at.start));
             let (start, end) = (within(self.span.start), within(self.span.end));
-            let snippet = Snippet::source(line)
+            let end = end.max(start);
+            // a character for a character, so that the columns stay
+            let shown = [&line[..start], &line[start..end], &line[end..]]
+                .map(|part| part.replace(hidden_in_line, "\u{fffd}"));
+            let token = shown[0].len()..shown[0].len() + shown[1].len();
+            let snippet = Snippet::source(shown.concat())
                 .line_start(number)
                 .path(origin.as_str())
-                .annotation(AnnotationKind::Primary.span(start..end.max(start)));
+                .annotation(AnnotationKind::Primary.span(token));
             title.element(snippet)
         };
         let mut groups = vec![main];
@@ -140,23 +145,40 @@ fn floor(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// Control characters and those that turn the direction of text as escapes, so that a policy can't
-/// write to the reader's terminal; cut where it is longer than anybody reads.
-fn escape(text: &str) -> String {
-    const LONGEST: usize = 400;
-    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+/// What shows nothing of itself, or more than itself: control characters, those that turn the
+/// direction of text or have no width, blanks that are no space. What joins the letter before it
+/// is part of a script.
+fn hidden(c: char) -> bool {
+    let after_a_letter: String = ['a', c].iter().collect();
+    let plain = c == ' ' || c.is_ascii_graphic();
+    !plain && after_a_letter.escape_debug().count() > 2
+}
+
+/// Tabs and the end of a line are the renderer's.
+fn hidden_in_line(c: char) -> bool {
+    hidden(c) && !matches!(c, '\t' | '\r')
+}
+
+/// For a terminal: what it would not show, or would obey, as escapes.
+pub fn escaped(text: &str) -> String {
     let mut out = String::new();
-    for (n, c) in text.chars().enumerate() {
-        if n == LONGEST {
-            return out + "…";
-        }
-        if c.is_control() || turns(c) {
+    for c in text.chars() {
+        if hidden(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// The same, cut where it is longer than anybody reads.
+fn escape(text: &str) -> String {
+    const LONGEST: usize = 400;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => escaped(&text[..at]) + "…",
+        None => escaped(text),
+    }
 }
 
 /// The nearest of `known` when it is near enough to be a slip.
@@ -191,6 +213,57 @@ mod tests {
         assert!(shown.contains("sécond") && shown.contains("^^^^^") && shown.contains("h\\u{7}"));
         assert!(!shown.contains("first") && !shown.contains("third"));
         assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{7}']));
+    }
+
+    #[test]
+    fn nothing_is_shown_as_what_it_is_not() {
+        for c in [
+            '\0',
+            '\u{7}',
+            '\n',
+            '\u{7f}',
+            '\u{9b}',
+            '\u{a0}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{3000}',
+            '\u{feff}',
+            '\u{e0041}',
+        ] {
+            let text = format!("a{c}b");
+            let shown = escaped(&text);
+            assert!(!shown.contains(c) && shown.starts_with("a\\"), "{shown:?}");
+            let at = text.len() + 1..text.len() + 4;
+            let line = format!("{text} bad {text}");
+            let shown = Diagnostic::error(&text, at, &text)
+                .help(&text)
+                .render(&line, false);
+            assert!(c == '\n' || !shown.contains(c), "{shown:?}");
+            assert!(shown.contains("^^^") && shown.contains(" bad "), "{shown}");
+        }
+        // letters of any script, what joins them, and quotes stay
+        for text in [
+            "it's \"a\\b\"",
+            "ünïcode",
+            "e\u{301}",
+            "สวัสดี",
+            "नमस्ते",
+            "日本語",
+            "🙂",
+        ] {
+            assert_eq!(escaped(text), text);
+        }
     }
 
     #[test]

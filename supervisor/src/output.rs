@@ -1,19 +1,7 @@
 //! What stockade itself prints. Text from outside is escaped before it reaches a terminal.
 
 use std::io::Write;
-
-/// Control characters as escapes.
-pub fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
-}
+pub use stockade_policy::escaped;
 
 /// One message on standard error.
 pub fn complain(text: &str) {

@@ -324,3 +324,34 @@ fn what_acts_outside_later_is_held_or_said() {
         assert!(place.work().join("src/main.rs").is_file() && !said.contains("main.rs"));
     }
 }
+
+#[test]
+fn names_are_shown_as_what_they_are() {
+    for level in LEVELS {
+        let place = Place::new("shown");
+        let script = "echo x > \"$1\"; git config --file .git/config core.pager \"$1\"";
+        let name = ".yarn/plugins/a\u{202e}b\u{200b}c";
+        std::fs::create_dir_all(place.work().join(".yarn/plugins")).unwrap();
+        std::fs::write(place.work().join(".yarn/plugins/d"), "").unwrap();
+        let out = place.stockade(&[
+            "run",
+            "--require",
+            level,
+            "--",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            name,
+        ]);
+        let said = text(&out);
+        assert!(!said.contains(['\u{202e}', '\u{200b}']), "{level}: {said}");
+        let shown = ".yarn/plugins/a\\u{202e}b\\u{200b}c";
+        let made = format!("{shown} was made");
+        let key = format!("core.pager = {shown}");
+        assert!(
+            said.contains(&made) && said.contains(&key),
+            "{level}: {said}"
+        );
+    }
+}
