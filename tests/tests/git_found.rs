@@ -289,3 +289,30 @@ fn a_worktrees_session_does_not_arm_the_repository() {
         }
     }
 }
+
+/// `git init --separate-git-dir`: a directory that is not called `.git`.
+#[test]
+fn a_git_directory_by_another_name_is_held() {
+    for level in LEVELS {
+        for tree in ["work/sub", "work"] {
+            let place = Place::new("separate");
+            let script = format!(
+                "rm -r work/.git; git init -q --template= --separate-git-dir work/store {tree}; git -C {tree} config core.hooksPath hh"
+            );
+            host(&place, &script);
+            let own = Path::new(tree)
+                .strip_prefix("work")
+                .unwrap()
+                .join("hh/pre-commit");
+            let held = [Path::new("store/hooks/pre-commit"), &own];
+            stays_unarmed(&place, level, &held);
+            let said = text(&run(
+                &place,
+                level,
+                "git config -f store/config core.fsmonitor evil",
+            ));
+            let key = "work/store/config: core.fsmonitor = evil";
+            assert!(said.contains(key), "{level} {tree}: {said}");
+        }
+    }
+}

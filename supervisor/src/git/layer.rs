@@ -68,7 +68,7 @@ impl Said {
                 self.write.push(directory.clone());
                 directory
             }
-            Found::Plain(directory) => directory,
+            Found::Plain(directory) | Found::Separate { directory, tree: _ } => directory,
         };
         self.keep(&directory, KEPT);
     }

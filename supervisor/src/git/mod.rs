@@ -33,6 +33,8 @@ enum Found {
     Submodule(PathBuf),
     /// A directory of its own.
     Plain(PathBuf),
+    /// `git init --separate-git-dir`, below a workspace.
+    Separate { directory: PathBuf, tree: PathBuf },
 }
 
 /// The repository of one workspace; an error says why a `.git` file is not believed.
@@ -120,10 +122,28 @@ pub fn line(path: &Path) -> Option<String> {
 
 fn nested(workspace: &Path) -> Vec<Found> {
     let (all, _) = repositories(workspace);
-    let directories = all
-        .into_iter()
-        .filter(|git| git.symlink_metadata().is_ok_and(|m| m.is_dir()));
-    directories.map(Found::Plain).collect()
+    let found = |git: PathBuf| match git.symlink_metadata() {
+        Ok(kind) if kind.is_dir() => Some(Found::Plain(git)),
+        Ok(_) | Err(_) => separate(&git, workspace),
+    };
+    let own = separate(&workspace.join(".git"), workspace);
+    own.into_iter()
+        .chain(all.into_iter().filter_map(found))
+        .collect()
+}
+
+/// The directory below the workspace that a `.git` file names. It need not point back: nothing is
+/// opened by it.
+fn separate(git: &Path, workspace: &Path) -> Option<Found> {
+    let tree = git.parent()?;
+    let named = line(git)?;
+    let directory = straight(&tree.join(named.strip_prefix("gitdir:")?.trim())).ok()?;
+    // what lies in a `.git` is a part of it
+    let alone = !directory.iter().any(|part| part == ".git");
+    (alone && directory.starts_with(workspace) && directory != workspace).then(|| Found::Separate {
+        directory,
+        tree: tree.into(),
+    })
 }
 
 /// Each `.git` below the workspace, whatever it is; and whether everything was looked at.

@@ -155,6 +155,7 @@ pub fn parts_of(found: &Found, workspace: &Path) -> Vec<Part> {
     match found {
         Found::Worktree { own: _, common } => parts(common, common.parent().unwrap_or(common)),
         Found::Submodule(directory) => parts(directory, workspace),
+        Found::Separate { directory, tree } => parts(directory, tree),
         Found::Plain(directory) => parts(directory, directory.parent().unwrap_or(directory)),
     }
 }
