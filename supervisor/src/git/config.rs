@@ -325,6 +325,14 @@ mod tests {
         out.status.success().then(|| pairs.collect())
     }
 
+    /// Before 2.45 git makes each blank within a value a space, later it keeps them.
+    fn blank(mut entries: Entries) -> Entries {
+        for (_, value) in &mut entries.keys {
+            *value = value.replace(['\t', '\r', '\u{b}', '\u{c}'], " ");
+        }
+        entries
+    }
+
     #[test]
     fn it_reads_as_git_reads() {
         let place = place("texts");
@@ -332,7 +340,11 @@ mod tests {
         for text in TEXTS {
             std::fs::write(&file, text).unwrap();
             let keys = of_git(&file).unwrap_or_else(|| panic!("{text:?}"));
-            assert_eq!(parse(text), Entries { keys, whole: true }, "{text:?}");
+            assert_eq!(
+                blank(parse(text)),
+                blank(Entries { keys, whole: true }),
+                "{text:?}"
+            );
         }
         for text in REFUSED {
             std::fs::write(&file, text).unwrap();
@@ -375,7 +387,7 @@ mod tests {
             std::fs::write(&file, &text).unwrap();
             let own = parse(&text);
             if let Some(keys) = of_git(&file) {
-                assert_eq!(own, Entries { keys, whole: true }, "{text:?}");
+                assert_eq!(blank(own), blank(Entries { keys, whole: true }), "{text:?}");
                 read += 1;
             }
         }
