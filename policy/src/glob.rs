@@ -25,6 +25,13 @@ pub struct Context {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Context {
+    /// Whether the name is a workspace or lies in one.
+    pub fn in_workspace(&self, path: &Path) -> bool {
+        self.workspaces.iter().any(|w| path.starts_with(w))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GlobError {
     Empty,

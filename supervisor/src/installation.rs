@@ -25,10 +25,10 @@ pub fn of(
     let Some(file) = find(command, path, here) else {
         return out;
     };
-    if lies_in(&file, workspaces) {
+    let (links, real) = resolve(&file);
+    if leads_by(&links, &real, workspaces) {
         return out;
     }
-    let (links, real) = resolve(&file);
     // each link on the way is followed inside too
     out.extend(links);
     out.insert(package(&real));
@@ -39,9 +39,13 @@ pub fn of(
 
 /// Whether a workspace decides where the name leads: it is in one, or a link on its way is.
 pub fn lies_in(file: &Path, workspaces: &[PathBuf]) -> bool {
-    let inside = |path: &Path| workspaces.iter().any(|w| path.starts_with(w));
     let (links, real) = resolve(file);
-    inside(&real) || links.iter().any(|l| inside(l))
+    leads_by(&links, &real, workspaces)
+}
+
+fn leads_by(links: &[PathBuf], real: &Path, workspaces: &[PathBuf]) -> bool {
+    let inside = |path: &Path| workspaces.iter().any(|w| path.starts_with(w));
+    inside(real) || links.iter().any(|l| inside(l))
 }
 
 /// Where the shell would find it.

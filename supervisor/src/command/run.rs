@@ -121,7 +121,7 @@ impl<'a> Asked<'a> {
         copies: &[PathBuf],
     ) -> Result<Plan, Failure> {
         let workspaces = &self.context.workspaces;
-        let inside = |here: &PathBuf| workspaces.iter().any(|w| here.starts_with(w));
+        let inside = |here: &PathBuf| self.context.in_workspace(here);
         // a directory that was removed is outside
         let here = std::env::current_dir().ok().filter(inside);
         let directory = here.unwrap_or_else(|| workspaces[0].clone());

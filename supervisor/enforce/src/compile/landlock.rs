@@ -291,13 +291,13 @@ fn spread(
     wanted: &dyn Fn(&Path) -> u64,
 ) -> Result<(), CompileError> {
     let tree = request.tree;
-    let workspaces = &request.policy.context.workspaces;
+    let context = &request.policy.context;
     let names = names::names(request.policy, tree, tables)?;
     let real = names.into_iter().filter_map(|(name, because)| {
         let real = tree.real(&name)?;
         // a link that the rules name shows what it leads to, unless that has rules of its own; not
         // one in a workspace: who wrote that chose where it leads
-        let chosen = real != name && workspaces.iter().any(|w| name.starts_with(w));
+        let chosen = real != name && context.in_workspace(&name);
         let rights = wanted(if chosen { &real } else { &name });
         Some((real, (rights, because)))
     });

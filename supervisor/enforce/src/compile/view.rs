@@ -90,10 +90,7 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
 /// Where a name is held. By way of a link in a workspace it is held where the link leads, when that
 /// is in a workspace too; what it leads to elsewhere is seen, or not, by its own name.
 fn place(request: &Request<'_>, path: &Path) -> Option<PathBuf> {
-    let inside = |p: &Path| {
-        let workspaces = &request.policy.context.workspaces;
-        workspaces.iter().any(|w| p.starts_with(w))
-    };
+    let inside = |p: &Path| request.policy.context.in_workspace(p);
     let above = path.parent().filter(|above| inside(above));
     match above.and_then(|above| request.tree.real(above)) {
         Some(real) if Some(real.as_path()) != above => {
@@ -184,14 +181,7 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
 /// point it anywhere.
 fn link(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option<Source> {
     let target = request.tree.target(path)?;
-    let in_workspace = |p: &Path| {
-        request
-            .policy
-            .context
-            .workspaces
-            .iter()
-            .any(|w| p.starts_with(w))
-    };
+    let in_workspace = |p: &Path| request.policy.context.in_workspace(p);
     let real = request.tree.real(path).filter(|real| {
         let elsewhere = !resolver.shows(real) && !resolver.hidden(real);
         elsewhere && !in_workspace(path) && !in_workspace(real) && real != Path::new("/")
