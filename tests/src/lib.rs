@@ -40,6 +40,11 @@ pub fn probe(built: &'static str) -> &'static str {
     named.as_deref().unwrap_or(built)
 }
 
+/// Whether all random cases, faults and rounds are wanted instead of a part of them.
+pub fn full() -> bool {
+    std::env::var_os("STOCKADE_FULL").is_some_and(|v| v == "1")
+}
+
 /// A home and a workspace of the test's own, outside of what a session sees.
 #[derive(Debug)]
 pub struct Place(PathBuf);

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 
 const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
     demo                    a real job under the preset `agent`
-    test [--tier NAME]...   the tiers of tests/tiers.toml; all where none is named
+    test [--tier NAME]... [--full]
+                            the tiers of tests/tiers.toml; all where none is named; --full takes all
+                            random cases, faults and rounds instead of a part of them
     tidy                    layout rules
     deny                    licences, sources and advisories of the crates
     bench [--json]          start-up, memory and size, measured
@@ -38,13 +40,14 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
-    let (mut yes, mut json) = (false, false);
+    let (mut yes, mut json, mut full) = (false, false, false);
     let (mut tiers, mut kernels, mut suites) = (Vec::new(), Vec::new(), Vec::new());
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
             ("bench", "--json") => json = true,
+            ("test", "--full") => full = true,
             ("vm", "--kernel") => kernels.push(words.next().ok_or(USAGE)?.clone()),
             ("vm", "--suite") => suites.push(words.next().ok_or(USAGE)?.clone()),
             ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
@@ -53,7 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
     }
     let counted = match command.as_str() {
         "demo" => return demo::run(yes),
-        "test" => return test::run(&tiers, yes),
+        "test" => return test::run(&tiers, yes, full),
         "vm" => return vm::run(yes, &kernels, &suites),
         "bench" => return bench::run(json, yes),
         "tidy" => tidy::run()?,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
-pub fn run(names: &[String], yes: bool) -> Result<(), String> {
+pub fn run(names: &[String], yes: bool, full: bool) -> Result<(), String> {
     let tiers = Tiers::read()?;
     let chosen = tiers.chosen(names)?;
     let needs: BTreeSet<&str> = chosen
@@ -42,7 +42,7 @@ pub fn run(names: &[String], yes: bool) -> Result<(), String> {
             );
             counts += of_step;
         }
-        counts += run_targets(targets)?;
+        counts += run_targets(targets, full)?;
     }
     println!("{counts}");
     counts.verdict()
@@ -74,7 +74,7 @@ fn run_step(step: Step, yes: bool) -> Result<Counts, String> {
 
 /// The whole workspace in each call: of some packages alone cargo would build the dependencies
 /// anew, with the features that these few ask for.
-fn run_targets(targets: &[Target]) -> Result<Counts, String> {
+fn run_targets(targets: &[Target], full: bool) -> Result<Counts, String> {
     let mut counts = Counts::default();
     let units: Vec<&str> = targets
         .iter()
@@ -92,6 +92,7 @@ fn run_targets(targets: &[Target]) -> Result<Counts, String> {
         .collect();
     if !tests.is_empty() {
         let mut command = cargo(&["test", "--no-fail-fast", "--workspace"]);
+        command.env("STOCKADE_FULL", if full { "1" } else { "0" });
         counts += counts::tests(command.args(tests))?;
     }
     Ok(counts)
