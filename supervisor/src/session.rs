@@ -125,10 +125,15 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
         let due = watches.iter().any(|w| w.due());
         let polled = poll(&mut fds, timeout(until.filter(|_| !timed_out), due));
         if let Err(errno) = polled.or_else(interrupted) {
+            let why = "the session can't be waited for";
+            drop(fds);
+            let result = Err(session.give_up(why, errno));
+            let left = session.left().map(ToString::to_string);
+            take_back(plan.terminal);
             return Over {
-                result: Err(LaunchError::Ended(errno.to_string())),
+                result,
                 timed_out,
-                left: None,
+                left,
             };
         }
         let ready = |n: usize| {

@@ -20,6 +20,9 @@ pub enum Step {
     Descriptors,
     Filter,
     Exec,
+    Fork,
+    HandOut,
+    Wait,
 }
 
 const STEPS: &[(Step, &str)] = &[
@@ -39,6 +42,9 @@ const STEPS: &[(Step, &str)] = &[
     (Step::Descriptors, "closing descriptors"),
     (Step::Filter, "installing the system call filter"),
     (Step::Exec, "executing the command"),
+    (Step::Fork, "starting the agent's process"),
+    (Step::HandOut, "passing descriptors to the supervisor"),
+    (Step::Wait, "waiting for the agent"),
 ];
 
 impl Step {

@@ -15,7 +15,8 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
+    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, shutdown,
+    socketpair,
 };
 use std::io::{IoSliceMut, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -66,6 +67,9 @@ pub enum LaunchError {
     Exec { command: String, errno: Errno },
     #[error("the session's first process ended by itself ({0})")]
     Ended(String),
+    /// It was ended: it can't be supervised any more.
+    #[error("{0}: {1}; the session was ended")]
+    Lost(&'static str, #[source] Errno),
 }
 
 impl LaunchError {
@@ -81,7 +85,8 @@ impl LaunchError {
             | Self::Group(_)
             | Self::Plan(_)
             | Self::Step { .. }
-            | Self::Ended(_) => 125,
+            | Self::Ended(_)
+            | Self::Lost(..) => 125,
         }
     }
 
@@ -108,44 +113,73 @@ struct Descriptors {
 /// A running session.
 #[derive(Debug)]
 pub struct Session {
-    stage: Child,
-    control: OwnedFd,
+    stage: Stage,
     descriptors: Descriptors,
     group: Option<Limited>,
     left: Option<GroupError>,
 }
 
-struct Control {
-    stage: Child,
+/// Ended with all that runs under it, unless it has ended by itself.
+#[derive(Debug)]
+struct Stage {
+    process: Child,
     control: OwnedFd,
+    level: Level,
+    over: bool,
 }
+
+impl Stage {
+    fn wait(&mut self) -> String {
+        self.over = true;
+        let status = self.process.wait();
+        status.map_or_else(|e| e.to_string(), |s| s.to_string())
+    }
+
+    fn end(&mut self) {
+        match self.level {
+            // with it goes init, and with that every process of the session
+            Level::Namespaces => self.process.kill().unwrap_or(()),
+            // the subreaper has to end the others first
+            Level::Landlock => shutdown(self.control.as_raw_fd(), Shutdown::Both).unwrap_or(()),
+        }
+        self.wait();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.over {
+            self.end();
+        }
+    }
+}
+
+const MESSAGES: &str = "the session's messages can't be received";
 
 /// Returns when only the exec is left, or with the step that failed.
 pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
     let group = plan.group.as_ref().map(|g| Limited::make(g, plan));
     let group = group.transpose()?;
     let mut starting = start(plan)?;
-    let (message, fds) = receive(&starting.control);
+    let lost = |errno| LaunchError::Lost(MESSAGES, errno);
+    let (message, fds) = receive(&starting.control).map_err(lost)?;
     match message {
         Some(Message::Started { mounts, home }) => match descriptors(fds, mounts, home) {
-            Some(descriptors) => {
-                let Control { stage, control } = starting;
-                Ok(Session {
-                    stage,
-                    control,
-                    descriptors,
-                    group,
-                    left: None,
-                })
-            }
-            None => Err(LaunchError::Ended(starting.reap())),
+            Some(descriptors) => Ok(Session {
+                stage: starting,
+                descriptors,
+                group,
+                left: None,
+            }),
+            // what there is no room for is left out without a word (net/core/scm.c, scm_detach_fds)
+            None => Err(lost(Errno::EMFILE)),
         },
         Some(Message::Failed { step, item, errno }) => {
-            starting.reap();
+            starting.wait();
             Err(explain(plan, step, item, Errno::from_raw(errno)))
         }
         Some(Message::Exited(_) | Message::Stopped(_)) | None => {
-            Err(LaunchError::Ended(starting.reap()))
+            Err(LaunchError::Ended(starting.wait()))
         }
     }
 }
@@ -171,7 +205,7 @@ fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool) -> Option<Descriptor
     })
 }
 
-fn start(plan: &Plan) -> Result<Control, LaunchError> {
+fn start(plan: &Plan) -> Result<Stage, LaunchError> {
     let passed = pass(plan).map_err(LaunchError::Plan)?;
     let (control, theirs) = socketpair(
         AddressFamily::Unix,
@@ -195,9 +229,14 @@ fn start(plan: &Plan) -> Result<Control, LaunchError> {
         .arg(theirs.as_raw_fd().to_string())
         .arg(passed.as_raw_fd().to_string())
         .env_clear();
-    let stage = command.spawn().map_err(LaunchError::Spawn)?;
+    let process = command.spawn().map_err(LaunchError::Spawn)?;
     drop((theirs, passed));
-    Ok(Control { stage, control })
+    Ok(Stage {
+        process,
+        control,
+        level: plan.level,
+        over: false,
+    })
 }
 
 /// The plan in a sealed memfd: what the stage reads is what was written.
@@ -215,7 +254,8 @@ fn pass(plan: &Plan) -> std::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn receive(control: &OwnedFd) -> (Option<Message>, Vec<OwnedFd>) {
+/// None when the other side has ended.
+fn receive(control: &OwnedFd) -> Result<(Option<Message>, Vec<OwnedFd>), Errno> {
     let mut bytes = [0; message::SIZE];
     let mut space = cmsg_space!([RawFd; 5]);
     loop {
@@ -228,7 +268,7 @@ fn receive(control: &OwnedFd) -> (Option<Message>, Vec<OwnedFd>) {
         );
         let (n, fds) = match got {
             Err(Errno::EINTR) => continue,
-            Err(_) => return (None, Vec::new()),
+            Err(errno) => return Err(errno),
             Ok(got) => {
                 let messages = got.cmsgs().into_iter().flatten();
                 let fds: Vec<RawFd> = messages
@@ -243,19 +283,9 @@ fn receive(control: &OwnedFd) -> (Option<Message>, Vec<OwnedFd>) {
         };
         let fds = fds.into_iter().filter_map(|fd| sys::inherited(fd).ok());
         let fds = fds.collect();
-        return if n == message::SIZE {
-            (Message::decode(&bytes), fds)
-        } else {
-            (None, fds)
-        };
-    }
-}
-
-impl Control {
-    fn reap(&mut self) -> String {
-        self.stage
-            .wait()
-            .map_or_else(|e| e.to_string(), |s| s.to_string())
+        let whole = n == message::SIZE;
+        let message = if whole { Message::decode(&bytes) } else { None };
+        return Ok((message, fds));
     }
 }
 
@@ -296,7 +326,7 @@ fn explain(plan: &Plan, step: Step, item: u32, errno: Errno) -> LaunchError {
 impl Session {
     /// Polls readable when [`Session::event`] has something to say.
     pub fn control(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
+        self.stage.control.as_fd()
     }
 
     /// The session's private home, seen from outside of the session.
@@ -326,6 +356,13 @@ impl Session {
         (id > 0).then(|| nix::unistd::Pid::from_raw(id))
     }
 
+    /// Ends it where it can't be attended any more.
+    pub fn give_up(&mut self, why: &'static str, errno: Errno) -> LaunchError {
+        self.stage.end();
+        self.left = self.group.take().and_then(|g| g.remove().err());
+        LaunchError::Lost(why, errno)
+    }
+
     /// What of the session's cgroup could not be removed when it had ended.
     pub fn left(&self) -> Option<&GroupError> {
         self.left.as_ref()
@@ -333,14 +370,14 @@ impl Session {
 
     /// Waits for the next thing that happens. After `Ended` nothing of the session runs.
     pub fn event(&mut self, plan: &Plan) -> Event {
-        let (message, _) = receive(&self.control);
+        let message = match receive(&self.stage.control) {
+            Ok((message, _)) => message,
+            Err(errno) => return Event::Ended(Err(self.give_up(MESSAGES, errno))),
+        };
         if let Some(Message::Stopped(signal)) = message {
             return Event::Stopped(signal);
         }
-        let status = self
-            .stage
-            .wait()
-            .map_or_else(|e| e.to_string(), |s| s.to_string());
+        let status = self.stage.wait();
         let group = self.group.take();
         let out_of_memory = group.as_ref().is_some_and(Limited::out_of_memory);
         self.left = group.and_then(|g| g.remove().err());

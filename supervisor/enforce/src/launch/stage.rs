@@ -4,7 +4,6 @@ use super::message::{Message, Step};
 use crate::backend::{cgroup, landlock, view};
 use crate::plan::{Level, Limit, Plan, Terminal};
 use crate::sys::{self, Fork};
-use caps::CapSet;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -96,7 +95,14 @@ fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
 
 fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
     let plan: Plan = serde_json::from_reader(std::io::BufReader::new(std::fs::File::from(plan)))
-        .map_err(|_| (Step::Plan, u32::MAX, Errno::EBADMSG))?;
+        .map_err(|e| {
+            let errno = std::io::Error::from(e).raw_os_error();
+            (
+                Step::Plan,
+                u32::MAX,
+                errno.map_or(Errno::EBADMSG, Errno::from_raw),
+            )
+        })?;
     if let Some(group) = &plan.group {
         // before the first fork: nothing of the session ever runs outside of its limits
         cgroup::join(&group.session).map_err(|e| (Step::Group, u32::MAX, e.errno()))?;
@@ -108,9 +114,10 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
             let status = serve(control, &plan, || {
                 ignore_terminal().map_err(at(Step::Limits))?;
                 let_go(&[control.as_fd()])
-            })?;
+            });
+            // whatever became of it
             end_all();
-            Ok(status)
+            status
         }
     }
 }
@@ -145,15 +152,10 @@ fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
             map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
             send(mine.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map_err(at(Step::Ids))?;
             // from here on init says what happens; the agent's status comes back on the same pair
-            let mut status = [0; 4];
-            let got = read_status(&mine, &mut status);
+            let status = read_status(&mine).map_err(at(Step::Wait))?;
             wait_for(init);
             // without one init reported its failure itself, or was killed
-            if got {
-                Ok(i32::from_ne_bytes(status))
-            } else {
-                sys::leave(125)
-            }
+            Ok(status.unwrap_or_else(|| sys::leave(125)))
         }
     }
 }
@@ -192,12 +194,14 @@ fn map_ids(init: Pid, uid: u32, gid: u32) -> Result<(), Errno> {
     write("gid_map", format!("{gid} {gid} 1\n"))
 }
 
-fn read_status(from: &OwnedFd, status: &mut [u8; 4]) -> bool {
+fn read_status(from: &OwnedFd) -> Result<Option<i32>, Errno> {
+    let mut status = [0; 4];
     loop {
-        match recv(from.as_raw_fd(), status, MsgFlags::empty()) {
+        match recv(from.as_raw_fd(), &mut status, MsgFlags::empty()) {
             Err(Errno::EINTR) => {}
-            Ok(4) => return true,
-            Ok(_) | Err(_) => return false,
+            Ok(4) => return Ok(Some(i32::from_ne_bytes(status))),
+            Ok(_) => return Ok(None),
+            Err(other) => return Err(other),
         }
     }
 }
@@ -210,7 +214,8 @@ fn wait_for(pid: Pid) {
 fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     die_with_parent().map_err(at(Step::Namespaces))?;
     let mut go = [0; 1];
-    if recv(stage.as_raw_fd(), &mut go, MsgFlags::empty()) != Ok(1) {
+    let got = recv(stage.as_raw_fd(), &mut go, MsgFlags::empty());
+    if got.map_err(at(Step::Ids))? != 1 {
         sys::leave(125); // the stage is gone or has reported why there is no map
     }
     nix::unistd::sethostname("stockade").map_err(at(Step::Namespaces))?;
@@ -234,7 +239,7 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
         &status.to_ne_bytes(),
         MsgFlags::MSG_NOSIGNAL,
     )
-    .map_err(at(Step::Exec))?;
+    .map_err(at(Step::Wait))?;
     Ok(0)
 }
 
@@ -251,7 +256,7 @@ fn with_all_files<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// Forks the agent, then `settles` itself, then reaps until the agent has ended.
 fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -> Outcome<i32> {
-    match sys::fork_into(0).map_err(at(Step::Exec))? {
+    match sys::fork_into(0).map_err(at(Step::Fork))? {
         Fork::Child => {
             let Err(failed) = agent(control, plan);
             fail(control, failed);
@@ -260,7 +265,7 @@ fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -
         Fork::Parent(agent) => {
             settle()?;
             match plan.level {
-                Level::Namespaces => Ok(reap(control, agent)),
+                Level::Namespaces => reap(control, agent),
                 Level::Landlock => reap_watching(control, agent),
             }
         }
@@ -288,16 +293,18 @@ fn confine_init(filter: &[u8]) -> Outcome<()> {
     sys::install_filter(filter).map_err(at(Step::Filter))
 }
 
-fn reap(control: &OwnedFd, agent: Pid) -> i32 {
+fn reap(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
     loop {
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == agent => return code,
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == agent => return -(signal as i32),
+            Ok(WaitStatus::Exited(pid, code)) if pid == agent => return Ok(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == agent => {
+                return Ok(-(signal as i32));
+            }
             Ok(WaitStatus::Stopped(pid, signal)) if pid == agent => {
                 tell(control, Message::Stopped(signal as i32));
             }
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return 125,
+            Err(errno) => return Err((Step::Wait, u32::MAX, errno)),
         }
     }
 }
@@ -306,7 +313,7 @@ fn reap(control: &OwnedFd, agent: Pid) -> i32 {
 fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
-    let failed = at(Step::Exec);
+    let failed = at(Step::Wait);
     children.thread_block().map_err(&failed)?;
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(&failed)?;
@@ -338,7 +345,7 @@ fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
                 while let Ok(Some(_)) = signals.read_signal() {}
             }
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err((Step::Exec, u32::MAX, errno)),
+            Err(errno) => return Err((Step::Wait, u32::MAX, errno)),
         }
     }
 }
@@ -356,19 +363,22 @@ fn interrupted(errno: Errno) -> Result<i32, Errno> {
 fn end_all() {
     for _ in 0..10_000 {
         let children = format!("/proc/self/task/{}/children", getpid());
-        let text = std::fs::read_to_string(children).unwrap_or_default();
+        // what can't be read now is read the next time
+        let Ok(text) = std::fs::read_to_string(children) else {
+            continue;
+        };
         let pids = text.split_ascii_whitespace().filter_map(|p| p.parse().ok());
         let pids: Vec<Pid> = pids.map(Pid::from_raw).collect();
         if pids.is_empty() {
             return;
         }
-        for pid in &pids {
+        let ends = |pid: &Pid| match nix::sys::signal::kill(*pid, Signal::SIGKILL) {
             // gone already is as good
-            nix::sys::signal::kill(*pid, Signal::SIGKILL).unwrap_or(());
-        }
-        for pid in pids {
-            wait_for(pid);
-        }
+            Ok(()) | Err(Errno::ESRCH) => true,
+            Err(_) => false,
+        };
+        let ended: Vec<Pid> = pids.into_iter().filter(ends).collect();
+        ended.into_iter().for_each(wait_for);
     }
 }
 
@@ -386,13 +396,13 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
         .map(|(k, v)| c(&[k.as_bytes(), b"=", v.as_bytes()].concat()))
         .collect::<Outcome<Vec<_>>>()?;
     if plan.level == Level::Landlock {
-        die_with_parent().map_err(at(Step::Exec))?;
+        die_with_parent().map_err(at(Step::Fork))?;
     }
     terminal(plan.terminal).map_err(at(Step::Terminal))?;
     // the Rust runtime ignores it; programs expect it
     sys::default_action(Signal::SIGPIPE).map_err(at(Step::Terminal))?;
     chdir(&plan.directory).map_err(at(Step::Directory))?;
-    let handed_out = hand_out(plan).map_err(at(Step::Descriptors))?;
+    let handed_out = hand_out(plan).map_err(at(Step::HandOut))?;
     for (limit, amount) in &plan.limits {
         let resource = match limit {
             Limit::Cpu => Resource::RLIMIT_CPU,
@@ -407,7 +417,7 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
         landlock::restrict(rules).map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
     }
     sys::close_from_at_exec(3).map_err(at(Step::Descriptors))?;
-    started(control, plan, &handed_out);
+    started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
     sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
 }
@@ -449,41 +459,29 @@ fn hand_out(plan: &Plan) -> Result<Vec<OwnedFd>, Errno> {
     Ok(out)
 }
 
-fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) {
+fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) -> Result<(), Errno> {
     let fds: Vec<_> = handed_out.iter().map(AsRawFd::as_raw_fd).collect();
     let message = Message::Started {
         mounts: plan.level == Level::Namespaces,
         home: plan.private_home.is_some(),
     }
     .encode();
-    let sent = sendmsg::<()>(
+    sendmsg::<()>(
         control.as_raw_fd(),
         &[IoSlice::new(&message)],
         &[ControlMessage::ScmRights(&fds)],
         MsgFlags::MSG_NOSIGNAL,
         None,
-    );
-    // the supervisor's end closed means that it is gone
-    if sent.is_err() {
-        sys::leave(125);
-    }
+    )
+    .map(drop)
 }
 
 /// From every set, bounding included where that may be changed: without CAP_SETPCAP there is
 /// nothing to drop and no_new_privs keeps it so.
 fn drop_capabilities() -> Outcome<()> {
-    let failed = |_| (Step::Capabilities, u32::MAX, Errno::EPERM);
-    let may = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP);
-    if may.map_err(failed)? {
-        caps::clear(None, CapSet::Bounding).map_err(failed)?;
+    let failed = at(Step::Capabilities);
+    if sys::may_drop_bounding().map_err(&failed)? {
+        sys::drop_bounding().map_err(&failed)?;
     }
-    for set in [
-        CapSet::Ambient,
-        CapSet::Inheritable,
-        CapSet::Effective,
-        CapSet::Permitted,
-    ] {
-        caps::clear(None, set).map_err(failed)?;
-    }
-    Ok(())
+    sys::drop_capabilities().map_err(&failed)
 }

@@ -337,6 +337,71 @@ pub fn signal_by(process: BorrowedFd<'_>, signal: i32) -> Result<()> {
     Ok(())
 }
 
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilityHalf {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// _LINUX_CAPABILITY_VERSION_3, of the calling thread.
+const CAPABILITIES: CapabilityHeader = CapabilityHeader {
+    version: 0x2008_0522,
+    pid: 0,
+};
+const SETPCAP: u32 = 1 << 8;
+
+/// Whether this thread may take capabilities out of its bounding set.
+pub fn may_drop_bounding() -> Result<bool> {
+    let mut header = CAPABILITIES;
+    let mut halves = [CapabilityHalf::default(); 2];
+    // SAFETY: version 3 makes the kernel write exactly two halves; both live across the call.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) })?;
+    Ok(halves[0].effective & SETPCAP != 0)
+}
+
+/// Takes everything out of the bounding set.
+pub fn drop_bounding() -> Result<()> {
+    for capability in 0..64 {
+        // SAFETY: PR_CAPBSET_DROP takes no pointers.
+        match check(i64::from(unsafe {
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0)
+        })) {
+            Ok(_) => {}
+            // the kernel knows no more
+            Err(Errno::EINVAL) if capability > 0 => break,
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Empties the ambient, effective, permitted and inheritable sets.
+pub fn drop_capabilities() -> Result<()> {
+    // SAFETY: PR_CAP_AMBIENT takes no pointers.
+    check(i64::from(unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        )
+    }))?;
+    let mut header = CAPABILITIES;
+    let halves = [CapabilityHalf::default(); 2];
+    // SAFETY: version 3 makes the kernel read exactly two halves; both live across the call.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, halves.as_ptr()) })?;
+    Ok(())
+}
+
 /// Gives a signal its default action.
 pub fn default_action(which: nix::sys::signal::Signal) -> Result<()> {
     // SAFETY: SIG_DFL installs no handler code.
