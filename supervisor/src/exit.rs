@@ -45,6 +45,8 @@ pub enum Failure {
     NotFound(OsString),
     #[error("{0}")]
     Plan(#[from] stockade_enforce::CompileError),
+    #[error("{0}")]
+    Facts(#[from] stockade_enforce::FactsError),
     /// A requirement that nothing on this level holds.
     #[error("not started: {0}")]
     Unmet(String),
@@ -72,6 +74,7 @@ impl Failure {
             | Self::File { .. }
             | Self::Usage(_)
             | Self::Plan(_)
+            | Self::Facts(_)
             | Self::Unmet(_)
             | Self::Output(_) => FAILED,
         }
@@ -86,6 +89,7 @@ impl Failure {
             | Self::Usage(_)
             | Self::NotFound(_)
             | Self::Plan(_)
+            | Self::Facts(_)
             | Self::Unmet(_)
             | Self::Launch(_)
             | Self::Output(_) => {

@@ -3,6 +3,7 @@
 
 use crate::sockets::{Socket, sockets};
 use crate::sys;
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -52,11 +53,20 @@ pub struct HostFacts {
     pub sockets: Vec<Socket>,
 }
 
+/// A host that doesn't answer is not taken for one that has less.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot ask the kernel for {what}: {errno}")]
+pub struct FactsError {
+    what: &'static str,
+    errno: Errno,
+}
+
 impl HostFacts {
-    pub fn ask() -> Self {
-        let landlock_abi = sys::landlock_abi();
+    pub fn ask() -> Result<Self, FactsError> {
+        let no = |what| move |errno| FactsError { what, errno };
+        let landlock_abi = sys::landlock_abi().map_err(no("Landlock"))?;
         let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
-        Self {
+        Ok(Self {
             architecture: Architecture::HOST,
             landlock_abi,
             // an unreadable limit says nothing; a missing namespace file does
@@ -65,17 +75,17 @@ impl HostFacts {
             uid: nix::unistd::geteuid().as_raw(),
             gid: nix::unistd::getegid().as_raw(),
             groups: nix::unistd::getgroups()
-                .unwrap_or_default()
+                .map_err(no("the groups"))?
                 .into_iter()
                 .map(nix::unistd::Gid::as_raw)
                 .collect(),
             cgroup: cgroup(),
             sockets: if landlock_abi < UNIX_ABI {
-                sockets()
+                sockets().map_err(no("the Unix sockets that are bound"))?
             } else {
                 Vec::new()
             },
-        }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_g
 pub use compile::{
     CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, holds_all_of,
 };
-pub use facts::{Architecture, Cgroup, HostFacts};
+pub use facts::{Architecture, Cgroup, FactsError, HostFacts};
 pub use launch::{
     Again, Event, Exit, LaunchError, REMOUNT, STAGE, Session, Watched, launch, remount_stage, stage,
 };

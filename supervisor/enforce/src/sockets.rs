@@ -1,5 +1,6 @@
 //! Unix sockets of the host that have names, as the kernel lists them.
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
@@ -20,13 +21,14 @@ pub struct Socket {
 }
 
 /// Those of this network namespace.
-pub fn sockets() -> Vec<Socket> {
-    let mut out = ask().unwrap_or_else(|| {
-        of_table(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default())
-    });
+pub fn sockets() -> Result<Vec<Socket>, Errno> {
+    let mut out = match ask()? {
+        Some(all) => all,
+        None => of_table(&std::fs::read_to_string("/proc/net/unix").unwrap_or_default()),
+    };
     out.sort();
     out.dedup();
-    out
+    Ok(out)
 }
 
 /// Part of a netlink message: linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h.
@@ -40,17 +42,20 @@ const DIAG: usize = 16;
 const NAME: u16 = 0;
 const FILE: u16 = 1;
 
-/// None where the kernel has no such list.
-fn ask() -> Option<Vec<Socket>> {
-    let kernel = socket(
+/// None where the kernel has no such list, or one that is not understood.
+fn ask() -> Result<Option<Vec<Socket>>, Errno> {
+    let kernel = match socket(
         AddressFamily::Netlink,
         SockType::Raw,
         SockFlag::SOCK_CLOEXEC,
         SockProtocol::NetlinkSockDiag,
-    )
-    .ok()?;
+    ) {
+        Ok(kernel) => kernel,
+        Err(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => return Ok(None),
+        Err(other) => return Err(other),
+    };
     let mut request = Vec::new();
-    let family = u32::from(u8::try_from(nix::libc::AF_UNIX).ok()?);
+    let family = nix::libc::AF_UNIX.cast_unsigned();
     request.extend(40_u32.to_ne_bytes());
     request.extend(BY_FAMILY.to_ne_bytes());
     request.extend(REQUEST_DUMP.to_ne_bytes());
@@ -60,12 +65,14 @@ fn ask() -> Option<Vec<Socket>> {
     for word in [u32::MAX, 0, SHOW_NAME_AND_FILE, u32::MAX, u32::MAX] {
         request.extend(word.to_ne_bytes());
     }
-    send(kernel.as_raw_fd(), &request, MsgFlags::empty()).ok()?;
+    send(kernel.as_raw_fd(), &request, MsgFlags::empty())?;
     let (mut out, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
     loop {
-        let length = recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty()).ok()?;
-        if answers(buffer.get(..length)?, &mut out)? {
-            return Some(out);
+        let length = recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        match answers(buffer.get(..length).unwrap_or(&[]), &mut out) {
+            Some(true) => return Ok(Some(out)),
+            Some(false) => {}
+            None => return Ok(None),
         }
     }
 }
@@ -149,7 +156,7 @@ mod tests {
         std::fs::rename(&bound, &renamed).unwrap();
         let found = |path: &PathBuf| {
             let inode = path.metadata().unwrap().ino() & u64::from(u32::MAX);
-            let all = sockets();
+            let all = sockets().unwrap();
             let mut hits = all
                 .into_iter()
                 .filter(|s| s.inode.map(u64::from) == Some(inode));

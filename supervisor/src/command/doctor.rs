@@ -16,7 +16,7 @@ struct Tried {
 }
 
 pub fn run(json: bool) -> Result<u8, Failure> {
-    let facts = HostFacts::ask();
+    let facts = HostFacts::ask()?;
     let tried: Vec<Tried> = Level::ALL.into_iter().map(|l| attempt(l, &facts)).collect();
     if json {
         let levels: Vec<_> = tried

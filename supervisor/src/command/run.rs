@@ -58,7 +58,7 @@ impl<'a> Asked<'a> {
             .filter(|a| !run.keep_agent_sandbox && a.is_command(&run.command[0]))
             .and_then(|a| a.without_own_sandbox(&run.command));
         Ok(Self {
-            facts: HostFacts::ask(),
+            facts: HostFacts::ask()?,
             folder: Folder::new(&state),
             terminal: session::terminal(),
             streams: session::streams(),

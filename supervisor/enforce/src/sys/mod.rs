@@ -252,11 +252,15 @@ struct RulesetAttributes {
 }
 
 /// The ABI of the running kernel; 0 where Landlock is missing or switched off.
-pub fn landlock_abi() -> u32 {
+pub fn landlock_abi() -> Result<u32> {
     let null = std::ptr::null::<RulesetAttributes>();
     // SAFETY: with LANDLOCK_CREATE_RULESET_VERSION the kernel reads no attributes.
     let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null, 0, 1) };
-    u32::try_from(abi).unwrap_or(0)
+    match check(abi) {
+        Ok(abi) => Ok(u32::try_from(abi).unwrap_or(u32::MAX)),
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(0),
+        Err(other) => Err(other),
+    }
 }
 
 /// `landlock_create_ruleset(2)`. Scopes that are not asked for are left out of the size, so that
