@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use stockade_enforce::doubt;
 
 /// A file that says "this directory is one package".
 const PACKAGE_MARKS: &[&str] = &["package.json", "pyvenv.cfg"];
@@ -19,7 +20,8 @@ pub fn of(
     workspaces: &[PathBuf],
 ) -> BTreeSet<PathBuf> {
     let below_home = std::env::split_paths(path)
-        .filter(|d| d.is_absolute() && d.starts_with(home) && d != home && d.is_dir())
+        .filter(|d| d.is_absolute() && d.starts_with(home) && d != home)
+        .filter(|d| doubt::answer(d, d.metadata()).is_some_and(|m| m.is_dir()))
         .filter(|d| !lies_in(d, workspaces));
     let mut out: BTreeSet<PathBuf> = below_home.collect();
     let Some(file) = find(command, path, here) else {
@@ -56,14 +58,17 @@ pub fn find(command: &OsStr, path: &OsStr, here: &Path) -> Option<PathBuf> {
     let files = || {
         std::env::split_paths(path)
             .map(|d| here.join(d).join(command))
-            .filter(|p| p.is_file())
+            .filter(|p| is_file(p))
     };
     let runs = |p: &PathBuf| {
-        p.metadata()
-            .is_ok_and(|m| m.permissions().mode() & 0o111 != 0)
+        doubt::answer(p, p.metadata()).is_some_and(|m| m.permissions().mode() & 0o111 != 0)
     };
     // one that may not be executed is said to be so, not to be missing
     files().find(runs).or_else(|| files().next())
+}
+
+fn is_file(path: &Path) -> bool {
+    doubt::answer(path, path.metadata()).is_some_and(|m| m.is_file())
 }
 
 /// The outermost directory that holds a `node_modules` above the file, the nearest package, else the file.
@@ -76,7 +81,7 @@ fn package(file: &Path) -> PathBuf {
         file.ancestors()
             .skip(1)
             .take(6)
-            .find(|a| PACKAGE_MARKS.iter().any(|m| a.join(m).is_file()))
+            .find(|a| PACKAGE_MARKS.iter().any(|m| is_file(&a.join(m))))
     };
     modules.or_else(marked).unwrap_or(file).to_owned()
 }
@@ -100,7 +105,7 @@ fn resolve(path: &Path) -> (Vec<PathBuf>, PathBuf) {
         }
         // as the kernel counts them
         if links.len() < 40
-            && let Ok(target) = at.read_link()
+            && let Some(target) = doubt::answer(&at, at.read_link())
         {
             links.push(at.clone());
             at.pop();

@@ -5,6 +5,7 @@
 mod backend;
 pub mod bytes;
 mod compile;
+pub mod doubt;
 mod facts;
 mod launch;
 mod plan;

@@ -11,11 +11,12 @@ use crate::output::{complain, escaped};
 use crate::session::{self, Over, Watch};
 use crate::{installation, layers, own, protect, show};
 use nix::sys::resource::{Resource, getrlimit};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use stockade_enforce::{
-    Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, environment,
-    launch,
+    Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, doubt,
+    environment, launch,
 };
 use stockade_policy::{Context, Policy, Sources};
 
@@ -44,7 +45,9 @@ pub struct AtLevel {
 impl<'a> Asked<'a> {
     pub fn new(run: &'a Run) -> Result<Self, Failure> {
         // the stage is started through it, and so is what the kernel says of this host
-        if !Path::new("/proc/self/exe").exists() {
+        let proc = Path::new("/proc/self/exe");
+        if doubt::answer(proc, proc.symlink_metadata()).is_none() {
+            certain()?;
             return Err(Failure::Usage("/proc is not mounted here; mount it (`mount -t proc proc /proc`): nothing can be confined without".into()));
         }
         check_file_size()?;
@@ -105,6 +108,7 @@ impl<'a> Asked<'a> {
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
         let plan = self.plan(level, &policy, &texts, &copies)?;
+        certain()?;
         Ok(AtLevel {
             policy,
             plan,
@@ -153,6 +157,15 @@ impl<'a> Asked<'a> {
             texts,
             program: std::env::current_exe().ok(),
         })?)
+    }
+}
+
+/// A plan that was made, or a record that was taken, as if something were not there that only
+/// could not be looked at would leave it open.
+fn certain() -> Result<(), Failure> {
+    match doubt::take() {
+        Some((path, error)) => Err(Failure::file("look at", &path, error)),
+        None => Ok(()),
     }
 }
 
@@ -265,9 +278,10 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     }
     let (said, outside) = mounts.map(protect::MountsAgain::finish).unwrap_or_default();
     findings.extend(said);
-    findings.extend(guard.finish(&outside));
-    // the comparison has taken its record away: no later run takes the session for a killed one
-    if let Err(failure) = asked.folder.remove() {
+    let (said, compared) = guard.finish(&outside);
+    findings.extend(said);
+    // where it could not be compared the next run does it
+    if compared && let Err(failure) = asked.folder.remove() {
         findings.push(Finding::grave(failure.to_string()));
     }
     if let Some(left) = &over.left {
@@ -347,6 +361,29 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let folder = &asked.folder;
     let group = at.plan.group.clone();
     let guard = protect::begin(&at.policy, &asked.state, folder, group, at.plan.level)?;
+    match certain().and_then(|()| launched(asked, &at)) {
+        Ok((session, copy_back, mounts)) => Ok(Started {
+            session,
+            at,
+            copy_back,
+            mounts,
+            guard,
+        }),
+        Err(failure) => {
+            // it may have run for a moment
+            say_all(&guard.finish(&BTreeMap::new()).0);
+            Err(failure)
+        }
+    }
+}
+
+type Launched = (
+    Session,
+    Option<agents::copyback::CopyBack>,
+    Option<protect::MountsAgain>,
+);
+
+fn launched(asked: &Asked<'_>, at: &AtLevel) -> Result<Launched, Failure> {
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
@@ -363,13 +400,7 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
         .watched(&at.plan)
         .map_err(|e| Failure::file("watch the mounts of", home, e))?
         .map(protect::MountsAgain::new);
-    Ok(Started {
-        session,
-        at,
-        copy_back,
-        mounts,
-        guard,
-    })
+    Ok((session, copy_back, mounts))
 }
 
 fn say_level(level: Level, refused: Option<&(Level, LaunchError)>) {

@@ -5,6 +5,7 @@ use crate::finding::Finding;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
+use stockade_enforce::doubt;
 
 const MAX_SIZE: usize = 1 << 20;
 const MAX_BYTES: u64 = MAX_SIZE as u64;
@@ -96,7 +97,9 @@ struct Entries {
 fn read(path: &Path) -> Entries {
     let mut bytes = Vec::new();
     // a file that can't be read tells git nothing either
-    drop(crate::protect::open(path).map(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)));
+    if let Some(file) = doubt::answer(path, crate::protect::open(path)) {
+        doubt::answer(path, file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    }
     let mut found = parse(&String::from_utf8_lossy(&bytes));
     found.whole &= bytes.len() <= MAX_SIZE;
     found

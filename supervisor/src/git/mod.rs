@@ -9,6 +9,7 @@ pub use layer::layer;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use stockade_enforce::doubt;
 
 /// Nested repositories are looked for this deep.
 const DEPTH: usize = 3;
@@ -40,7 +41,7 @@ enum Found {
 /// The repository of one workspace; an error says why a `.git` file is not believed.
 fn repository(workspace: &Path) -> Result<Option<Found>, String> {
     let link = workspace.join(".git");
-    let Ok(kind) = link.symlink_metadata() else {
+    let Some(kind) = doubt::answer(&link, link.symlink_metadata()) else {
         return Ok(None);
     };
     if kind.is_dir() {
@@ -63,13 +64,13 @@ fn repository(workspace: &Path) -> Result<Option<Found>, String> {
 fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
     let own = straight(own)?;
     let user = nix::unistd::getuid().as_raw();
-    let owned = |path: &Path| path.metadata().is_ok_and(|m| m.uid() == user);
+    let owned = |path: &Path| doubt::answer(path, path.metadata()).is_some_and(|m| m.uid() == user);
     if !owned(&own) || !owned(workspace) {
         return Err("which belongs to somebody else".into());
     }
     let Some(common) = line(&own.join("commondir")) else {
         let back = config::value_of(&own.join("config"), "core.worktree");
-        let back = back.and_then(|back| own.join(back).canonicalize().ok());
+        let back = back.and_then(|back| real(&own.join(back)));
         return if back.as_deref() == Some(workspace) {
             Ok(Found::Submodule(own))
         } else {
@@ -77,7 +78,7 @@ fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
         };
     };
     let common = straight(&own.join(common))?;
-    let back = line(&own.join("gitdir")).and_then(|back| own.join(back).canonicalize().ok());
+    let back = line(&own.join("gitdir")).and_then(|back| real(&own.join(back)));
     let in_common = own.parent() == Some(&common.join("worktrees"));
     if !in_common || back != Some(workspace.join(".git")) {
         return Err("which does not point back".into());
@@ -88,13 +89,21 @@ fn believed(workspace: &Path, own: &Path) -> Result<Found, String> {
     Ok(Found::Worktree { own, common })
 }
 
+fn real(path: &Path) -> Option<PathBuf> {
+    doubt::answer(path, path.canonicalize())
+}
+
 /// The path without `.` and `..`, when no part of it is a link.
 pub fn straight(path: &Path) -> Result<PathBuf, String> {
     let plain = plain(path);
     match plain.canonicalize() {
         Ok(real) if real == plain => Ok(plain),
         Ok(_) => Err("which is reached through a link".into()),
-        Err(error) => Err(format!("which can't be read ({error})")),
+        Err(error) => {
+            let why = format!("which can't be read ({error})");
+            doubt::note(&plain, error);
+            Err(why)
+        }
     }
 }
 
@@ -115,16 +124,16 @@ fn plain(path: &Path) -> PathBuf {
 pub fn line(path: &Path) -> Option<String> {
     use std::io::Read;
     let mut text = String::new();
-    let file = crate::protect::open(path).ok()?;
-    file.take(4096).read_to_string(&mut text).ok()?;
+    let file = doubt::answer(path, crate::protect::open(path))?;
+    doubt::answer(path, file.take(4096).read_to_string(&mut text))?;
     text.lines().next().map(|l| l.trim_end().to_owned())
 }
 
 fn nested(workspace: &Path) -> Vec<Found> {
     let (all, _) = repositories(workspace);
-    let found = |git: PathBuf| match git.symlink_metadata() {
-        Ok(kind) if kind.is_dir() => Some(Found::Plain(git)),
-        Ok(_) | Err(_) => separate(&git, workspace),
+    let found = |git: PathBuf| match doubt::answer(&git, git.symlink_metadata()) {
+        Some(kind) if kind.is_dir() => Some(Found::Plain(git)),
+        Some(_) | None => separate(&git, workspace),
     };
     let own = separate(&workspace.join(".git"), workspace);
     own.into_iter()
@@ -157,17 +166,19 @@ pub fn repositories(workspace: &Path) -> (Vec<PathBuf>, bool) {
             break;
         }
         let git = folder.join(".git");
-        if depth > 0 && git.symlink_metadata().is_ok() {
+        if depth > 0 && doubt::answer(&git, git.symlink_metadata()).is_some() {
             out.push(git);
         }
         if depth == DEPTH {
             continue;
         }
-        let entries = std::fs::read_dir(&folder);
-        all &= entries.is_ok();
-        for entry in entries.into_iter().flatten().flatten() {
+        let entries = doubt::answer(&folder, std::fs::read_dir(&folder));
+        all &= entries.is_some();
+        let entries = entries.into_iter().flatten();
+        for entry in entries.filter_map(|e| doubt::answer(&folder, e)) {
             let skipped = SKIPPED.iter().any(|s| entry.file_name() == *s);
-            if !skipped && entry.file_type().is_ok_and(|t| t.is_dir()) {
+            let kind = doubt::answer(&folder, entry.file_type());
+            if !skipped && kind.is_some_and(|t| t.is_dir()) {
                 open.push((entry.path(), depth + 1));
             }
         }

@@ -3,6 +3,7 @@
 use super::{Found, config, line, plain, repository};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use stockade_enforce::doubt;
 
 /// As git itself bounds includes (config.c, MAX_INCLUDE_DEPTH).
 const DEPTH: usize = 10;
@@ -32,7 +33,7 @@ pub fn parts(directory: &Path, tree: &Path) -> Vec<Part> {
     for _ in 0..PARTS {
         let Some(module) = open.pop() else { break };
         let file = module.join("config");
-        if !file.is_file() {
+        if !doubt::answer(&file, file.metadata()).is_some_and(|m| m.is_file()) {
             // a submodule's name may hold slashes
             open.extend(folders(&module));
             continue;
@@ -45,8 +46,11 @@ pub fn parts(directory: &Path, tree: &Path) -> Vec<Part> {
 }
 
 fn folders(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let folders = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    let entries = doubt::answer(directory, std::fs::read_dir(directory));
+    let entries = entries.into_iter().flatten();
+    let entries = entries.filter_map(|e| doubt::answer(directory, e));
+    let folders =
+        entries.filter(|e| doubt::answer(directory, e.file_type()).is_some_and(|t| t.is_dir()));
     folders.map(|e| e.path()).take(PARTS).collect()
 }
 
@@ -82,7 +86,7 @@ impl Named {
             if depth > DEPTH || self.files.len() > FILES || !self.files.insert(file.clone()) {
                 continue;
             }
-            let Ok(real) = file.canonicalize() else {
+            let Some(real) = doubt::answer(&file, file.canonicalize()) else {
                 continue;
             };
             let inside = |p: &Path| written.iter().any(|w| p.starts_with(w));

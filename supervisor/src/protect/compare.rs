@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use stockade_enforce::doubt;
 use stockade_policy::Glob;
 
 const BACK: &str = "; it is as it was again";
@@ -95,7 +96,7 @@ impl<'a> Comparison<'a> {
 
     /// A link, or for `.git` a file, that stands where a directory would hold protected names.
     pub fn way(&mut self, path: &Path, mark: &Mark) -> bool {
-        let Ok(found) = path.symlink_metadata() else {
+        let Some(found) = doubt::answer(path, path.symlink_metadata()) else {
             return false;
         };
         let (link, git) = (found.is_symlink(), path.ends_with(".git"));
@@ -289,6 +290,10 @@ impl<'a> Comparison<'a> {
                 Some(id)
             }
             Err(error) => {
+                doubt::note(
+                    name,
+                    std::io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0)),
+                );
                 self.grave(format!(
                     "{shown} {what} ({because}) and could not be moved to the quarantine: {error}; look at it before anything runs it"
                 ));

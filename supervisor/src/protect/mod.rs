@@ -15,7 +15,7 @@ pub use beneath::open_up;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::git;
 use compare::Comparison;
 use nix::fcntl::Flock;
@@ -26,7 +26,7 @@ pub use stamp::open;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use stockade_enforce::{Group, Level, Reach};
+use stockade_enforce::{Group, Level, Reach, doubt};
 use stockade_policy::{Glob, Policy, Rule};
 use walk::{Found, walk};
 
@@ -37,7 +37,7 @@ pub struct Guard {
     folder: PathBuf,
     state: PathBuf,
     /// None of a session that was killed.
-    _alive: Option<Flock<File>>,
+    alive: Option<Flock<File>>,
 }
 
 /// Before the start: a session whose record can't be written does not begin.
@@ -78,7 +78,7 @@ pub fn begin(
     let alive = record.write(folder)?;
     record.keep_originals(folder)?;
     Ok(Guard {
-        _alive: Some(alive),
+        alive: Some(alive),
         record,
         folder: folder.into(),
         state: state.into(),
@@ -127,8 +127,9 @@ fn add(to: &mut BTreeMap<PathBuf, Stamp>, paths: Vec<PathBuf>, of: fn(&Path) -> 
 
 impl Guard {
     /// When nothing of the session runs any more. `outside` is what programs outside made of names
-    /// that they replaced: that is no change of the session's.
-    pub fn finish(self, outside: &BTreeMap<PathBuf, Stamp>) -> Vec<Finding> {
+    /// that they replaced: that is no change of the session's. Says whether all was compared; where
+    /// not, the record stays and the next run compares again, once.
+    pub fn finish(self, outside: &BTreeMap<PathBuf, Stamp>) -> (Vec<Finding>, bool) {
         let quarantine = Quarantine::new(&self.state, &self.record.session);
         let mut comparison = Comparison::new(&self.record, &self.folder, &quarantine, outside);
         // what is only reported may hold what is denied
@@ -142,16 +143,30 @@ impl Guard {
             comparison.grave(format!("new repositories could not be compared: {failure}"));
         }
         let mut findings = comparison.findings;
-        Record::finished(&self.folder);
+        let open = doubt::take();
+        let compared = open.is_none();
+        if let Some((path, error)) = open {
+            let next = match self.alive {
+                Some(_) => "the next `stockade` compares again",
+                None => "look at it before anything runs it",
+            };
+            findings.push(Finding::grave(format!(
+                "{} could not be compared: {error}; {next}",
+                path.display()
+            )));
+        } else {
+            Record::finished(&self.folder);
+        }
         let mut seen = std::collections::BTreeSet::new();
         findings.retain(|f| seen.insert(f.text.clone()));
-        findings
+        (findings, compared)
     }
 }
 
 /// Sessions of this user whose supervisor is gone are finished now.
 pub fn finish_killed(state: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
+    folder::sweep(state);
     for (folder, record) in record::left_behind(state) {
         let session = record.session.clone();
         // first: nothing of the session runs while names are compared
@@ -161,12 +176,12 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
             )));
         }
         let guard = Guard {
-            _alive: None,
+            alive: None,
             record,
             folder: folder.path.clone(),
             state: state.into(),
         };
-        let found = guard.finish(&BTreeMap::new());
+        let (found, _) = guard.finish(&BTreeMap::new());
         if !found.is_empty() {
             findings.push(Finding::note(format!(
                 "session {session} was killed; it left:"

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use stockade_enforce::doubt;
 
 /// Hashed up to this size; above it size and time of change decide.
 const HASHED: u64 = 16 << 20;
@@ -63,11 +64,11 @@ impl Content {
 impl Stamp {
     /// None when it is not there.
     pub fn of(path: &Path) -> Option<Self> {
-        let found = path.symlink_metadata().ok()?;
+        let found = doubt::answer(path, path.symlink_metadata())?;
         let content = if found.is_dir() {
             Content::Directory
         } else if found.is_symlink() {
-            Content::Link(path.read_link().ok()?)
+            Content::Link(doubt::answer(path, path.read_link())?)
         } else if !found.is_file() {
             Content::Special
         } else if found.len() > HASHED {
@@ -80,7 +81,7 @@ impl Stamp {
 
     /// Of a directory that can't be listed: its own times are all that is known.
     pub fn closed(path: &Path) -> Option<Self> {
-        let found = path.symlink_metadata().ok()?;
+        let found = doubt::answer(path, path.symlink_metadata())?;
         let content = Content::unread(&found);
         Some(Self::new(&found, content, BTreeMap::new()))
     }
@@ -123,7 +124,7 @@ pub fn open(path: &Path) -> std::io::Result<File> {
 
 pub fn hash(path: &Path) -> Option<String> {
     let mut hash = Sha256::new();
-    let mut file = open(path).ok()?;
-    std::io::copy(&mut file, &mut hash).ok()?;
+    let mut file = doubt::answer(path, open(path))?;
+    doubt::answer(path, std::io::copy(&mut file, &mut hash))?;
     Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }

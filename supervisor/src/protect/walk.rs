@@ -1,7 +1,7 @@
 //! The names that a pattern speaks of, as they stand now.
 
 use std::path::{Path, PathBuf};
-use stockade_enforce::{Kind, Tree, holds_all_of};
+use stockade_enforce::{Kind, Tree, doubt, holds_all_of};
 use stockade_policy::Glob;
 
 /// Names looked at below one pattern.
@@ -63,12 +63,13 @@ fn list(
     found: &mut Found,
     open: &mut Vec<PathBuf>,
 ) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
+    let Some(entries) = doubt::answer(folder, std::fs::read_dir(folder)) else {
         found.closed.push(folder.into());
         return;
     };
     let mut fresh = 0;
-    for path in entries.flatten().map(|e| e.path()) {
+    let entries = entries.filter_map(|e| doubt::answer(folder, e));
+    for path in entries.map(|e| e.path()) {
         found.looked += 1;
         let covered = glob.covers(&path);
         if !covered && !glob.reaches_below(&path) {
@@ -106,8 +107,8 @@ fn kind(path: &Path) -> Option<Kind> {
 /// Whether names below the link are not found by their real names. Where a pattern speaks of the
 /// whole workspace a link that leads nowhere is an everyday thing.
 fn leads_away(link: &Path, root: &Path, base: &Path) -> bool {
-    match link.canonicalize() {
-        Ok(real) => real.is_dir() && !real.starts_with(root),
-        Err(_) => root != base,
+    match doubt::answer(link, link.canonicalize()) {
+        Some(real) => kind(&real) == Some(Kind::Directory) && !real.starts_with(root),
+        None => root != base,
     }
 }

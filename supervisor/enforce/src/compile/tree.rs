@@ -1,5 +1,6 @@
 //! What exists on the host, as the compiler of a plan asks for it.
 
+use crate::doubt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -42,28 +43,32 @@ fn kind(found: std::fs::FileType) -> Kind {
 
 impl Tree for HostTree {
     fn kind(&self, path: &Path) -> Option<Kind> {
-        path.symlink_metadata().ok().map(|m| kind(m.file_type()))
+        let found = doubt::answer(path, path.symlink_metadata())?;
+        Some(kind(found.file_type()))
     }
 
     fn target(&self, link: &Path) -> Option<PathBuf> {
-        link.read_link().ok()
+        doubt::answer(link, link.read_link())
     }
 
     fn real(&self, path: &Path) -> Option<PathBuf> {
-        path.canonicalize().ok()
+        doubt::answer(path, path.canonicalize())
     }
 
     fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)> {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let mut out: Vec<_> = entries
-            .filter_map(|e| Some((e.path(), kind(e.file_type().ok()?))))
-            .collect();
+        let entries = doubt::answer(directory, std::fs::read_dir(directory));
+        let one = |entry| {
+            let entry: std::fs::DirEntry = doubt::answer(directory, entry)?;
+            let found = doubt::answer(&entry.path(), entry.file_type())?;
+            Some((entry.path(), kind(found)))
+        };
+        let mut out: Vec<_> = entries.into_iter().flatten().filter_map(one).collect();
         out.sort_by(|a, b| a.0.cmp(&b.0));
         out
     }
 
     fn socket(&self, path: &Path) -> Option<(u32, u64)> {
-        let found = path.symlink_metadata().ok()?;
+        let found = doubt::answer(path, path.symlink_metadata())?;
         let inode = u32::try_from(found.ino() & u64::from(u32::MAX)).ok()?;
         found
             .file_type()
