@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use stockade_enforce::doubt;
@@ -124,7 +125,10 @@ pub fn open(path: &Path) -> std::io::Result<File> {
 
 pub fn hash(path: &Path) -> Option<String> {
     let mut hash = Sha256::new();
-    let mut file = doubt::answer(path, open(path))?;
-    doubt::answer(path, std::io::copy(&mut file, &mut hash))?;
+    let file = doubt::answer(path, open(path))?;
+    // one that grows while it is read has no hash
+    let copied = std::io::copy(&mut file.take(HASHED + 1), &mut hash);
+    let read = doubt::answer(path, copied)?;
+    (read <= HASHED).then_some(())?;
     Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
