@@ -1,15 +1,16 @@
 //! The session's own folder in the user's state, and the overlays kept from session to session.
 
 use crate::exit::Failure;
-use nix::errno::Errno;
+use crate::protect::record::{self, Record};
 use sha2::{Digest, Sha256};
+use std::ffi::OsStr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use stockade_enforce::{Level, Plan, Source};
 
 /// `state/sessions/ID`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     pub id: String,
     pub path: PathBuf,
@@ -63,36 +64,12 @@ impl Folder {
         Ok(())
     }
 
-    /// What is left is said: it is in the user's state folder, and nothing acts on it.
+    /// What is left is said: it is in the user's state folder, and nothing acts on it. The next run
+    /// goes on with what a run that was killed did not remove.
     pub fn remove(&self) -> Result<(), Failure> {
-        // under another name first: what is left of it is no session's, and the next run takes it
-        let gone = self.path.with_file_name(format!("{GONE}{}", self.id));
-        let path = match std::fs::rename(&self.path, &gone) {
-            Ok(()) => &gone,
-            Err(_) => &self.path,
-        };
-        match crate::remove::tree(path) {
-            // by another run at the same time
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(e) => Err(Failure::file("remove the session's folder", path, e.into())),
-        }
-    }
-}
-
-const GONE: &str = ".gone-";
-
-/// Folders of sessions that are finished, which could not be removed then.
-pub fn sweep(state: &Path) {
-    let entries = std::fs::read_dir(state.join("sessions"));
-    for entry in entries.into_iter().flatten().flatten() {
-        let gone = entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(GONE.as_bytes());
-        if gone {
-            // tried again by each run
-            crate::remove::tree(&entry.path()).unwrap_or(());
-        }
+        Record::finished(&self.path);
+        crate::remove::tree_with_last(&self.path, OsStr::new(record::DONE))
+            .map_err(|e| Failure::file("remove the session's folder", &self.path, e.into()))
     }
 }
 

@@ -25,6 +25,43 @@ pub fn tree(path: &Path) -> Result<(), Errno> {
     }
 }
 
+/// The same, the entry `last` after all others: while it is there, so may be the rest. Another run
+/// may be removing it too.
+pub fn tree_with_last(path: &Path, last: &OsStr) -> Result<(), Errno> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::EINVAL);
+    };
+    let parent = match openat(AT_FDCWD, parent, FOLDER, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(()),
+        parent => parent?,
+    };
+    loop {
+        match tree_with_last_at(parent.as_fd(), name, last) {
+            Err(Errno::ENOENT) => match is_directory(parent.as_fd(), name) {
+                Err(Errno::ENOENT) => return Ok(()),
+                there => there.map(drop)?,
+            },
+            other => return other,
+        }
+    }
+}
+
+fn tree_with_last_at(at: BorrowedFd<'_>, name: &OsStr, last: &OsStr) -> Result<(), Errno> {
+    let top = folder(at, name)?;
+    loop {
+        let mut batch = entries(&top)?;
+        batch.retain(|entry| entry != last);
+        if batch.is_empty() {
+            break;
+        }
+        for entry in batch {
+            tree_at(top.as_fd(), &entry)?;
+        }
+    }
+    tree_at(top.as_fd(), last)?;
+    unlinkat(at, name, UnlinkatFlags::RemoveDir)
+}
+
 /// What lies deeper is lifted to the top, so that no walk goes down further than one directory.
 pub fn tree_at(at: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     match is_directory(at, name) {

@@ -8,6 +8,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::symlinkat;
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -64,11 +65,12 @@ impl Budget {
 }
 
 /// A file, link or directory from one directory to another; across file systems by copy, and where
-/// that is too much not at all.
+/// that is too much not at all. A copy has the name `way` until it is whole.
 pub fn move_name(
     from: BorrowedFd<'_>,
     name: &OsStr,
     to: BorrowedFd<'_>,
+    way: &OsStr,
     as_name: &OsStr,
 ) -> Result<(), Errno> {
     let moved = match renameat(from, name, to, as_name) {
@@ -80,15 +82,28 @@ pub fn move_name(
         other => other,
     };
     match moved {
-        Err(Errno::EXDEV) => {
-            if let Err(error) = copy(from, name, to, as_name, &mut { BUDGET }) {
-                remove::tree_at(to, as_name)?;
-                return Err(error);
-            }
-            remove::tree_at(from, name)
-        }
+        Err(Errno::EXDEV) => move_copy(from, name, to, way, as_name),
         other => other,
     }
+}
+
+/// The same, always by copy.
+pub fn move_copy(
+    from: BorrowedFd<'_>,
+    name: &OsStr,
+    to: BorrowedFd<'_>,
+    way: &OsStr,
+    as_name: &OsStr,
+) -> Result<(), Errno> {
+    if let Err(error) = copy(from, name, to, way, &mut { BUDGET }) {
+        // what somebody else has just made there is theirs
+        if error != Errno::EEXIST {
+            remove::tree_at(to, way)?;
+        }
+        return Err(error);
+    }
+    renameat(to, way, to, as_name)?;
+    remove::tree_at(from, name)
 }
 
 /// Lets the user look into a directory of theirs again, whatever its mode was made.
@@ -165,6 +180,7 @@ fn copy(
     budget: &mut Budget,
 ) -> Result<(), Errno> {
     let (kind, mode, size) = kind(from, name)?;
+    let permissions = Mode::S_IRWXU | Mode::S_IRWXG | Mode::S_IRWXO;
     budget.spend(size)?;
     if kind == SFlag::S_IFLNK {
         let target = nix::fcntl::readlinkat(from, name)?;
@@ -182,22 +198,20 @@ fn copy(
             copy(source.as_fd(), entry, target.as_fd(), entry, budget)?;
         }
         budget.depth += 1;
-        return Ok(());
+        return nix::sys::stat::fchmod(target, mode & permissions);
     }
     if kind != SFlag::S_IFREG {
         return Ok(()); // a pipe or a socket holds nothing to keep
     }
     let mut source = File::from(open(from, name, OFlag::O_RDONLY)?);
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut target = File::from(openat(
-        to,
-        as_name,
-        flags,
-        mode & (Mode::S_IRWXU | Mode::S_IRWXG | Mode::S_IRWXO),
-    )?);
-    std::io::copy(&mut source, &mut target)
-        .map(drop)
-        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+    let mut target = File::from(openat(to, as_name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    // as large as it was counted: something may be writing to it
+    let size = u64::try_from(size).map_err(|_| Errno::EFBIG)?;
+    std::io::copy(&mut Read::by_ref(&mut source).take(size), &mut target)
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+    // whatever the umask takes away
+    nix::sys::stat::fchmod(&target, mode & permissions)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod beneath;
 mod compare;
 mod nested;
 pub mod quarantine;
-mod record;
+pub mod record;
 mod stamp;
 mod walk;
 
@@ -15,12 +15,12 @@ pub use beneath::open_up;
 
 use crate::exit::Failure;
 use crate::finding::Finding;
-use crate::folder::{self, Folder};
+use crate::folder::Folder;
 use crate::git;
 use compare::Comparison;
 use nix::fcntl::Flock;
 use quarantine::Quarantine;
-use record::{Mark, Record};
+use record::{Left, Mark, Record};
 use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
@@ -36,8 +36,10 @@ pub struct Guard {
     record: Record,
     folder: PathBuf,
     state: PathBuf,
-    /// None of a session that was killed.
-    alive: Option<Flock<File>>,
+    /// Of the record: while this is held, no later run takes the session for a killed one.
+    _lock: Flock<File>,
+    /// By the session itself; else by a later run, because it was killed or could not compare.
+    own: bool,
 }
 
 /// Before the start: a session whose record can't be written does not begin.
@@ -75,10 +77,11 @@ pub fn begin(
         add(&mut record.ways, nested, Stamp::of);
         record.all_looked_at &= all;
     }
-    let alive = record.write(folder)?;
+    let lock = record.write(folder)?;
     record.keep_originals(folder)?;
     Ok(Guard {
-        alive: Some(alive),
+        _lock: lock,
+        own: true,
         record,
         folder: folder.into(),
         state: state.into(),
@@ -146,15 +149,17 @@ impl Guard {
         let open = doubt::take();
         let compared = open.is_none();
         if let Some((path, error)) = open {
-            let next = match self.alive {
-                Some(_) => "the next `stockade` compares again",
-                None => "look at it before anything runs it",
+            let next = if self.own {
+                "the next `stockade` compares again"
+            } else {
+                "look at it before anything runs it"
             };
             findings.push(Finding::grave(format!(
                 "{} could not be compared: {error}; {next}",
                 path.display()
             )));
-        } else {
+        }
+        if compared || !self.own {
             Record::finished(&self.folder);
         }
         let mut seen = std::collections::BTreeSet::new();
@@ -163,25 +168,14 @@ impl Guard {
     }
 }
 
-/// Sessions of this user whose supervisor is gone are finished now.
+/// Sessions of this user of which nothing lives are finished now. Killed in between, this is begun
+/// again by the next run: what is done already is found done.
 pub fn finish_killed(state: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
-    folder::sweep(state);
-    for (folder, record) in record::left_behind(state) {
-        let session = record.session.clone();
-        // first: nothing of the session runs while names are compared
-        if let Some(Err(left)) = record.group.as_ref().map(stockade_enforce::remove_group) {
-            findings.push(Finding::note(format!(
-                "session {session} was killed: {left}"
-            )));
-        }
-        let guard = Guard {
-            alive: None,
-            record,
-            folder: folder.path.clone(),
-            state: state.into(),
-        };
-        let (found, _) = guard.finish(&BTreeMap::new());
+    for left in record::left_behind(state) {
+        let folder = left.folder.clone();
+        let session = folder.id.clone();
+        let found = finish_one(left, state);
         if !found.is_empty() {
             findings.push(Finding::note(format!(
                 "session {session} was killed; it left:"
@@ -192,5 +186,33 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
             findings.push(Finding::note(failure.to_string()));
         }
     }
+    findings
+}
+
+fn finish_one(left: Left, state: &Path) -> Vec<Finding> {
+    let Left {
+        folder,
+        record,
+        lock,
+    } = left;
+    let Some(record) = record else {
+        return vec![Finding::grave(
+            "a record that can't be read: what it changed of protected names is not known",
+        )];
+    };
+    let mut findings = Vec::new();
+    // first: nothing of the session runs while names are compared
+    if let Some(Err(left)) = record.group.as_ref().map(stockade_enforce::remove_group) {
+        findings.push(Finding::note(left.to_string()));
+    }
+    Quarantine::new(state, &record.session).tidy();
+    let guard = Guard {
+        _lock: lock,
+        own: false,
+        record,
+        folder: folder.path,
+        state: state.into(),
+    };
+    findings.extend(guard.finish(&BTreeMap::new()).0);
     findings
 }

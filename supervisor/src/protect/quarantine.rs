@@ -1,7 +1,7 @@
 //! What a session made under a protected name, kept where nothing runs it.
 
 use super::beneath;
-use super::record::Mark;
+use super::record::{KEPT, Mark};
 use crate::exit::Failure;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const CONTENT: &str = "content";
+/// What is not wholly copied yet.
+const PART: &str = "part";
 const MANIFEST: &str = "manifest.json";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,13 +63,7 @@ impl Quarantine {
         mark: &Mark,
         what: What,
     ) -> Result<(Entry, PathBuf), std::io::Error> {
-        let id = format!("{}-{}", self.session, self.next.get());
-        self.next.set(self.next.get() + 1);
-        let folder = self.folder.join(&id);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
+        let (id, folder) = self.made()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let entry = Entry {
             id: id.clone(),
@@ -78,8 +74,64 @@ impl Quarantine {
             time: now.unwrap_or_default().as_secs(),
             aside: None,
         };
-        write(&folder, &entry)?;
+        if let Err(error) = write(&folder, &entry) {
+            crate::remove::tree(&folder).unwrap_or(());
+            return Err(error);
+        }
         Ok((entry, folder))
+    }
+
+    /// A folder that no other entry has: a run that was killed may have made some for this session.
+    fn made(&self) -> Result<(String, PathBuf), std::io::Error> {
+        use std::io::ErrorKind::{AlreadyExists, NotFound, PermissionDenied};
+        let mut opened = false;
+        loop {
+            let id = format!("{}-{}", self.session, self.next.get());
+            let folder = self.folder.join(&id);
+            let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+            match made.as_ref().map_err(std::io::Error::kind) {
+                Err(AlreadyExists) => {}
+                Err(NotFound) if !self.folder.is_dir() => {
+                    let mut builder = std::fs::DirBuilder::new();
+                    builder.recursive(true).mode(0o700).create(&self.folder)?;
+                    continue;
+                }
+                // a session without mounts can change modes of whatever is the user's
+                Err(PermissionDenied) if !opened => {
+                    opened = true;
+                    let (state, name) = split(&self.folder)?;
+                    beneath::open_up(beneath::directory(state, state)?.as_fd(), name)?;
+                    continue;
+                }
+                _ => {}
+            }
+            self.next.set(self.next.get() + 1);
+            if matches!(&made, Err(error) if error.kind() == AlreadyExists) {
+                continue;
+            }
+            return made.map(|()| (id, folder));
+        }
+    }
+
+    /// Entries of the session's into which nothing was moved before the run was killed.
+    pub fn tidy(&self) {
+        let entries = std::fs::read_dir(&self.folder);
+        let ours = format!("{}-", self.session);
+        for entry in entries.into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            if !name.to_string_lossy().starts_with(&ours) {
+                continue;
+            }
+            let text = std::fs::read_to_string(path.join(MANIFEST)).unwrap_or_default();
+            let aside = serde_json::from_str::<Entry>(&text)
+                .ok()
+                .and_then(|entry| entry.aside);
+            let holds = |path: &Path| path.symlink_metadata().is_ok();
+            if !holds(&path.join(CONTENT)) && !aside.is_some_and(|a| holds(Path::new(&a))) {
+                // what is left is listed, and can be dropped by its name
+                crate::remove::tree(&path).unwrap_or(());
+            }
+        }
     }
 
     /// Moves a name here, through no link; its id.
@@ -92,9 +144,9 @@ impl Quarantine {
         // not below "/": there is no directory that is the workspace's own
         if taken.is_err() && root != Path::new("/") {
             let aside = root.join(format!(".stockade-quarantine-{}", entry.id));
-            if put_back(path, root, &aside).is_ok() {
-                entry.aside = aside.to_str().map(str::to_owned);
-                write(&folder, &entry)?;
+            // said before it is so: a run that is killed in between leaves nothing unsaid
+            entry.aside = aside.to_str().map(str::to_owned);
+            if write(&folder, &entry).is_ok() && put_back(path, root, &aside).is_ok() {
                 taken = Ok(());
             }
         }
@@ -127,7 +179,7 @@ impl Quarantine {
             beneath::directory(root, path)?,
         );
         for name in names {
-            match beneath::move_name(from.as_fd(), name, to.as_fd(), name) {
+            match beneath::move_name(from.as_fd(), name, to.as_fd(), name, name) {
                 // compared like any other name
                 Err(Errno::ENOENT) | Ok(()) => {}
                 Err(other) => return Err(other),
@@ -189,7 +241,15 @@ fn moved(root: &Path, path: &Path, folder: &Path) -> Result<(), Errno> {
     let (parent, name) = split(path)?;
     let from = beneath::real_directory(root, parent)?;
     let to = beneath::directory(folder, folder)?;
-    beneath::move_name(from.as_fd(), name, to.as_fd(), OsStr::new(CONTENT))
+    let (way, content) = (OsStr::new(PART), OsStr::new(CONTENT));
+    // who has a small file open, or another name of it, can't change what is kept
+    let small = path
+        .symlink_metadata()
+        .is_ok_and(|m| m.is_file() && m.len() <= KEPT);
+    if small && beneath::move_copy(from.as_fd(), name, to.as_fd(), way, content).is_ok() {
+        return Ok(());
+    }
+    beneath::move_name(from.as_fd(), name, to.as_fd(), way, content)
 }
 
 /// A file that lies in one of stockade's own folders to where it was; nothing stands there now.
@@ -200,7 +260,7 @@ pub fn put_back(file: &Path, root: &Path, path: &Path) -> Result<(), Errno> {
     }
     let to = beneath::real_directory(root, parent)?;
     let from = beneath::directory(folder, folder)?;
-    beneath::move_name(from.as_fd(), name, to.as_fd(), as_name)
+    beneath::move_name(from.as_fd(), name, to.as_fd(), as_name, as_name)
 }
 
 /// Back to where it was, through no link. What stands there now is not overwritten, but for what

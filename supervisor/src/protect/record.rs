@@ -5,14 +5,20 @@ use crate::exit::Failure;
 use crate::folder::Folder;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use stockade_enforce::Group;
 use stockade_policy::Policy;
 
 const NAME: &str = "record.json";
+/// The same file before all of it is written, and when the session is finished: nothing is to be
+/// compared, and the folder is whoever's who can lock it to remove.
+pub const DONE: &str = ".record";
 /// Larger files are compared but not kept.
 pub const KEPT: u64 = 1 << 20;
 /// A directory of examples has no more.
@@ -21,7 +27,6 @@ const EXAMPLES: usize = 100;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
     pub session: String,
-    supervisor: Process,
     /// Workspaces and home: where quarantined names are taken from by descriptor.
     roots: Vec<PathBuf>,
     /// The session's cgroup, where its policy limits something that needs one.
@@ -52,37 +57,12 @@ pub struct Mark {
     pub except: Vec<String>,
 }
 
-/// A process id and when it began: the id alone is given again.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Process {
-    id: u32,
-    began: String,
-}
-
-impl Process {
-    fn of(id: u32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // field 22, counted after the name, which may hold anything
-        let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
-        Some(Self { id, began })
-    }
-
-    fn runs(&self) -> bool {
-        Self::of(self.id).as_ref() == Some(self)
-    }
-}
-
 impl Record {
     pub fn new(session: &str, policy: &Policy, group: Option<Group>, mounts: bool) -> Self {
-        let id = std::process::id();
         let mut roots = policy.context.workspaces.clone();
         roots.push(policy.context.home.clone());
         Self {
             session: session.to_owned(),
-            supervisor: Process::of(id).unwrap_or(Process {
-                id,
-                began: String::new(),
-            }),
             roots,
             group,
             marks: Vec::new(),
@@ -102,42 +82,40 @@ impl Record {
         self.seen.contains_key(path) || self.ways.contains_key(path)
     }
 
-    /// Locked for as long as the supervisor lives, which a process in another pid namespace sees too.
+    /// Locked for as long as something of the session lives, which a process in another pid
+    /// namespace sees too.
     pub fn write(&self, folder: &Path) -> Result<Flock<File>, Failure> {
-        let path = folder.join(NAME);
-        let fail = |e| Failure::file("write the session's record", &path, e);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(fail)?;
+        let fail = |e| Failure::file("write the session's record", &folder.join(NAME), e);
         let text = serde_json::to_vec(self).map_err(|e| fail(e.into()))?;
-        let fresh = folder.join(".record");
-        let written = (|| {
-            use std::io::Write;
-            let file = File::create_new(&fresh)?;
-            let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-            let mut file = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
-            file.write_all(&text)?;
-            std::fs::rename(&fresh, &path)?;
-            Ok(file)
-        })();
-        written.map_err(|e| {
-            // a folder without a record would never be finished
-            drop(std::fs::remove_dir_all(folder));
-            fail(e)
-        })
+        let mut tries = 0;
+        loop {
+            use std::io::ErrorKind::{AlreadyExists, NotFound, WouldBlock};
+            tries += 1;
+            match written(folder, &text) {
+                // another run took it for what a killed one left: a folder, or a file, without a lock
+                Err(e)
+                    if tries < 100 && matches!(e.kind(), NotFound | WouldBlock | AlreadyExists) => {
+                }
+                other => {
+                    return other.map_err(|e| {
+                        // a folder without a record is never finished
+                        crate::remove::tree_with_last(folder, OsStr::new(DONE)).unwrap_or(());
+                        fail(e)
+                    });
+                }
+            }
+        }
     }
 
-    /// The session is finished, whatever else of its folder can't be removed.
+    /// Nothing is to be compared any more, whatever else of its folder can't be removed.
     pub fn finished(folder: &Path) {
-        // gone already where a later run finishes it
-        drop(std::fs::remove_file(folder.join(NAME)));
+        // not there where the session did not get so far, or is finished
+        drop(std::fs::rename(folder.join(NAME), folder.join(DONE)));
     }
 
     /// Small protected files as they were: a level that can't hold them can give them back.
     pub fn keep_originals(&self, folder: &Path) -> Result<(), Failure> {
-        for (n, (path, stamp)) in self.seen.iter().chain(&self.ways).enumerate() {
+        for (path, stamp) in self.seen.iter().chain(&self.ways) {
             let denied = self.ways.contains_key(path)
                 || self
                     .marks
@@ -147,30 +125,20 @@ impl Record {
             if !(denied && stamp.is_file() && small) || sample(path) {
                 continue;
             }
-            let to = folder.join(format!("original-{n}"));
-            let copied = stamp::open(path).and_then(|mut from| {
-                let mut options = std::fs::OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600);
-                let mut copy = options.open(&to)?;
-                std::io::copy(&mut from, &mut copy)?;
-                let mode = from.metadata()?.mode() & 0o777;
-                copy.set_permissions(Permissions::from_mode(mode))
-            });
-            match copied {
+            match keep(path, folder, &self.original(folder, path)) {
                 // unreadable to the user: the agent is the user
                 Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {}
-                other => {
-                    other.map_err(|e| Failure::file("keep the original of", path, e))?;
-                }
+                other => other.map_err(|e| Failure::file("keep the original of", path, e))?,
             }
         }
         Ok(())
     }
 
+    /// Where the original of this name is, if it is kept.
     pub fn original(&self, folder: &Path, path: &Path) -> PathBuf {
-        let mut all = self.seen.keys().chain(self.ways.keys());
-        let n = all.position(|p| p == path);
-        folder.join(n.map_or_else(|| "none".into(), |n| format!("original-{n}")))
+        let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+        let name: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        folder.join(format!("original-{name}"))
     }
 
     /// The deepest root that holds the name.
@@ -195,6 +163,37 @@ impl Record {
         }
         examples(name)
     }
+}
+
+/// Whole or not at all.
+fn written(folder: &Path, text: &[u8]) -> std::io::Result<Flock<File>> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let fresh = folder.join(DONE);
+    let file = File::create_new(&fresh)?;
+    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    let mut file = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
+    file.write_all(text)?;
+    std::fs::rename(&fresh, folder.join(NAME))?;
+    Ok(file)
+}
+
+/// Whole or not at all.
+pub fn keep(path: &Path, folder: &Path, to: &Path) -> std::io::Result<()> {
+    let mut from = stamp::open(path)?;
+    let fresh = folder.join(".original");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut copy = options.open(&fresh)?;
+    let kept = std::io::copy(&mut Read::by_ref(&mut from).take(KEPT + 1), &mut copy)?;
+    if kept > KEPT {
+        return std::fs::remove_file(fresh);
+    }
+    let mode = from.metadata()?.mode() & 0o777;
+    copy.set_permissions(Permissions::from_mode(mode))?;
+    std::fs::rename(fresh, to)
 }
 
 fn examples(name: &Path) -> bool {
@@ -229,30 +228,46 @@ fn template(path: &Path) -> bool {
     theirs.is_file() && size(&theirs) == size(path) && stamp::hash(&theirs) == stamp::hash(path)
 }
 
-/// Sessions whose supervisor is gone, each taken by one finisher alone.
-pub fn left_behind(state: &Path) -> Vec<(Folder, Record)> {
+/// A session that was killed, taken by this finisher alone for as long as it holds the lock: where it
+/// is killed too, the next begins again.
+pub struct Left {
+    pub folder: Folder,
+    /// None where it can't be read.
+    pub record: Option<Record>,
+    pub lock: Flock<File>,
+}
+
+/// Sessions of which nothing lives; what they left without anything to compare is removed.
+pub fn left_behind(state: &Path) -> Vec<Left> {
     let entries = std::fs::read_dir(state.join("sessions"));
     let mut out = Vec::new();
     for entry in entries.into_iter().flatten().flatten() {
-        let path = entry.path().join(NAME);
-        let Ok(file) = File::open(&path) else {
-            continue;
+        let folder = Folder {
+            id: entry.file_name().to_string_lossy().into_owned(),
+            path: entry.path(),
         };
-        let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
-            continue;
-        };
-        let record: Option<Record> = serde_json::from_reader(std::io::BufReader::new(&*lock)).ok();
-        let Some(record) = record.filter(|r| !r.supervisor.runs()) else {
-            continue;
-        };
-        // gone once it is taken: another finisher finds no record
-        if std::fs::remove_file(&path).is_ok() {
-            let folder = Folder {
-                id: record.session.clone(),
-                path: entry.path(),
-            };
-            out.push((folder, record));
+        if let Some(lock) = unlocked(&folder.path.join(NAME)) {
+            let record = serde_json::from_reader(std::io::BufReader::new(&*lock)).ok();
+            out.push(Left {
+                folder,
+                record,
+                lock,
+            });
+        } else if let Some(lock) = unlocked(&folder.path.join(DONE)) {
+            // what can't be removed was said by the session itself, or holds nothing
+            drop((folder.remove(), lock));
+        } else {
+            // only what is empty goes
+            drop(std::fs::remove_dir(&folder.path));
         }
     }
     out
+}
+
+/// The file, locked, if nothing that lives has locked it and it is still there then.
+fn unlocked(path: &Path) -> Option<Flock<File>> {
+    let file = File::open(path).ok()?;
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+    let (locked, there) = (lock.metadata().ok()?, path.symlink_metadata().ok()?);
+    ((locked.dev(), locked.ino()) == (there.dev(), there.ino())).then_some(lock)
 }
