@@ -5,6 +5,7 @@ mod agents;
 mod cli;
 mod command;
 mod exit;
+mod filters;
 mod finding;
 mod folder;
 mod found;

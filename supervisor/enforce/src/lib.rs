@@ -12,6 +12,7 @@ mod plan;
 mod sockets;
 mod sys;
 
+pub use backend::seccomp::{Filters, NoFilters};
 pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_group};
 pub use compile::{
     CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, holds_all_of,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{
-    Architecture, Cgroup, HostFacts, Kind, Level, Plan, Request, Socket, Source, Terminal, Tree,
-    environment,
+    Architecture, Cgroup, HostFacts, Kind, Level, NoFilters, Plan, Request, Socket, Source,
+    Terminal, Tree, environment,
 };
 use stockade_policy::{Context, Layer, Policy, Sources};
 
@@ -188,6 +188,7 @@ fn plan(policy: &Policy, facts: &HostFacts, level: Level) -> Plan {
         copies: &[],
         folder: "/home/u/.local/state/stockade/sessions/1".into(),
         texts: &[("policy.md", "what is allowed\n".into())],
+        filters: &NoFilters,
         program: Some("/usr/bin/stockade".into()),
     })
     .unwrap()

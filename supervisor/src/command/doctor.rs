@@ -90,7 +90,7 @@ fn try_level(level: Level) -> Result<(), String> {
         ..Run::default()
     };
     let outcome = (|| {
-        let asked = Asked::new(&run).map_err(text)?;
+        let asked = Asked::new(&run, true).map_err(text)?;
         let plan = asked.at(level).map_err(text)?.plan;
         if let Some(unmet) = plan.unmet.first() {
             return Err(format!("{}: {}", unmet.requirement, unmet.why));

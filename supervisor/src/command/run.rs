@@ -4,6 +4,7 @@ use crate::agents::copyback::Prepared;
 use crate::agents::{self, Agent, Places};
 use crate::cli::{LevelName, Run};
 use crate::exit::Failure;
+use crate::filters::Store;
 use crate::finding::Finding;
 use crate::folder::{self, Folder};
 use crate::keeper::Keeper;
@@ -32,6 +33,7 @@ pub struct Asked<'a> {
     pub folder: Folder,
     terminal: Terminal,
     streams: session::Streams,
+    keeps: bool,
 }
 
 /// What one level makes of it.
@@ -43,7 +45,8 @@ pub struct AtLevel {
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(run: &'a Run) -> Result<Self, Failure> {
+    /// `keeps` what is worth it for the next start.
+    pub fn new(run: &'a Run, keeps: bool) -> Result<Self, Failure> {
         // the stage is started through it, and so is what the kernel says of this host
         let proc = Path::new("/proc/self/exe");
         if doubt::answer(proc, proc.symlink_metadata()).is_none() {
@@ -70,6 +73,7 @@ impl<'a> Asked<'a> {
             context,
             agent,
             state,
+            keeps,
         })
     }
 
@@ -155,6 +159,7 @@ impl<'a> Asked<'a> {
             copies,
             folder: self.folder.path.clone(),
             texts,
+            filters: &Store::new(&self.state, self.keeps),
             program: std::env::current_exe().ok(),
         })?)
     }
@@ -241,7 +246,7 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if own::read().is_some() {
         return Err(Failure::Usage("this runs in a session already, whose policy holds for everything it starts: run the command as it is".into()));
     }
-    let asked = Asked::new(run)?;
+    let asked = Asked::new(run, true)?;
     if let Some(stream) = asked.streams.leads_on {
         return Err(Failure::Usage(format!(
             "standard {stream} is a directory: by it a session would reach the host's whole tree; pass a file or a pipe"
@@ -526,7 +531,7 @@ fn say_links(run: &Run, context: &Context) {
 
 /// What `run` would do, at the highest level that the facts allow.
 pub fn show(run: &Run) -> Result<u8, Failure> {
-    let asked = Asked::new(run)?;
+    let asked = Asked::new(run, false)?;
     let level = *asked
         .levels()
         .first()

@@ -13,7 +13,8 @@ pub use names::holds_all_of;
 pub use resolve::Reach;
 pub use tree::{HostTree, Kind, Tree};
 
-use crate::backend::{self, Hold, Host, seccomp};
+use crate::backend::seccomp::{self, Filters};
+use crate::backend::{self, Hold, Host};
 use crate::facts::{Cgroup, HostFacts};
 use crate::plan::{Group, Held, Level, Limit, Partial, Plan, Terminal, Unmet};
 use std::ffi::OsString;
@@ -43,6 +44,8 @@ pub struct Request<'a> {
     pub folder: PathBuf,
     /// What the session may read about itself: name and text.
     pub texts: &'a [(&'a str, String)],
+    /// Compiled system call filters of earlier sessions.
+    pub filters: &'a dyn Filters,
     /// stockade's own executable, for `why` inside.
     pub program: Option<PathBuf>,
 }
@@ -83,7 +86,7 @@ impl Plan {
             private_home: None,
             own_network: false,
             landlock: None,
-            filter: seccomp::compile(&rules(request, &denied))
+            filter: seccomp::compile(&rules(request, &denied), request.filters)
                 .map_err(|e| CompileError::Filter(e.to_string()))?,
             limits: Vec::new(),
             wall: None,

@@ -1,13 +1,15 @@
 //! The system call allow-list, compiled before the first fork; the stage only installs bytes.
 
+mod filter;
+
+pub use filter::{Filters, NoFilters};
+
 use super::{Hold, Host, NOT_MINE};
 use crate::facts::Architecture;
 use crate::plan::Level;
-use libseccomp::{
-    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
-};
+use filter::Filter;
+use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpSyscall};
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
 use stockade_policy::Requirement as R;
 
 /// What programs need, by name.
@@ -135,12 +137,8 @@ pub fn known(name: &str) -> bool {
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
-    let mut filter = ScmpFilterContext::new(ScmpAction::Errno(libc::ENOSYS))?;
-    filter.set_act_badarch(ScmpAction::KillProcess)?;
-    filter.set_ctl_nnp(false)?;
-    filter.set_ctl_optimize(2)?;
-    debug_assert!(filter.is_arch_present(ScmpArch::Native)?);
+pub fn compile(rules: &Rules<'_>, filters: &dyn Filters) -> Result<Vec<u8>> {
+    let mut filter = Filter::default();
     let refuse = ScmpAction::Errno(libc::EPERM);
     let numbers: BTreeMap<&str, i32> = numbers(Architecture::HOST).collect();
     let number = |name: &str| numbers.get(name).copied().map(ScmpSyscall::from);
@@ -180,17 +178,10 @@ pub fn compile(rules: &Rules<'_>) -> Result<Vec<u8>> {
             filter.add_rule(refuse, call)?;
         }
     }
-    let memory =
-        nix::sys::memfd::memfd_create("stockade-seccomp", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
-    let mut file = std::fs::File::from(memory);
-    filter.export_bpf(&mut file)?;
-    file.rewind()?;
-    let mut program = Vec::new();
-    file.read_to_end(&mut program)?;
-    Ok(program)
+    filter.program(filters)
 }
 
-fn plain(filter: &mut ScmpFilterContext, action: ScmpAction, call: ScmpSyscall) -> Result<()> {
+fn plain(filter: &mut Filter, action: ScmpAction, call: ScmpSyscall) -> Result<()> {
     filter.add_rule(action, call)?;
     Ok(())
 }
@@ -200,7 +191,7 @@ fn masked(argument: u32, mask: u64, value: u64) -> ScmpArgCompare {
 }
 
 /// Allowed with none of the namespace bits.
-fn clone(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn clone(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     let all = NAMESPACES
         .iter()
         .filter(|b| **b != 0x80)
@@ -218,7 +209,7 @@ fn clone(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
 
 /// All but the two that type into the terminal. libseccomp can't say "not equal under a mask", so
 /// the comparison is a range on each side of the two, in the low 32 bits by bit.
-fn ioctl(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn ioctl(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     for request in [TIOCSTI, TIOCLINUX] {
         filter.add_rule_conditional(
             ScmpAction::Errno(libc::EPERM),
@@ -251,7 +242,7 @@ fn ioctl(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
     Ok(())
 }
 
-fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) -> Result<()> {
+fn socket(filter: &mut Filter, call: ScmpSyscall, rules: &Rules<'_>) -> Result<()> {
     let families = [
         (AF_UNIX, rules.unix),
         (AF_INET, rules.inet),
@@ -288,7 +279,7 @@ fn socket(filter: &mut ScmpFilterContext, call: ScmpSyscall, rules: &Rules<'_>) 
 
 /// Limits of the calling process may be set, those of others only read: `prlimit(2)` on a process
 /// outside asks nothing but the same user.
-fn own_limits(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn own_limits(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, INT, 0)])?;
     let new = |compare, bit| [masked(0, bit, bit), ScmpArgCompare::new(2, compare, 0)];
     for bit in (0..32).map(|n| 1 << n) {
@@ -300,7 +291,7 @@ fn own_limits(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
 }
 
 /// `which` is a process (0 is PRIO_PROCESS, 1 IOPRIO_WHO_PROCESS) and `who` the caller itself.
-fn own_priority(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn own_priority(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     let process = masked(0, INT & !1, 0);
     filter.add_rule_conditional(ScmpAction::Allow, call, &[process, masked(1, INT, 0)])?;
     for bit in (0..32).map(|n| 1 << n) {
@@ -314,12 +305,7 @@ fn own_priority(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()>
 }
 
 /// Allowed where no bit of `refused` is set in the argument.
-fn bits(
-    filter: &mut ScmpFilterContext,
-    call: ScmpSyscall,
-    argument: u32,
-    refused: u64,
-) -> Result<()> {
+fn bits(filter: &mut Filter, call: ScmpSyscall, argument: u32, refused: u64) -> Result<()> {
     filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(argument, refused, 0)])?;
     for bit in (0..32).map(|n| 1 << n).filter(|b| refused & b != 0) {
         filter.add_rule_conditional(
@@ -332,12 +318,7 @@ fn bits(
 }
 
 /// `flags` is an argument, the mode the next: it counts only where the call makes a file.
-fn opens(
-    filter: &mut ScmpFilterContext,
-    call: ScmpSyscall,
-    flags: u32,
-    cut_by_name: bool,
-) -> Result<()> {
+fn opens(filter: &mut Filter, call: ScmpSyscall, flags: u32, cut_by_name: bool) -> Result<()> {
     const CUT: u64 = O_TRUNC | O_ACCMODE;
     // mask and value of each way to open that is allowed, whatever the mode: not cut, or cut where
     // WRITE_FILE is asked, which access mode 3 (neither read nor write, do_dentry_open) goes past
@@ -377,7 +358,7 @@ fn opens(
 }
 
 /// All but the caller's own process group, in which others stand too.
-fn kill(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn kill(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     filter.add_rule_conditional(ScmpAction::Errno(libc::EPERM), call, &[masked(0, INT, 0)])?;
     for bit in (0..32).map(|n| 1 << n) {
         filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(0, bit, bit)])?;

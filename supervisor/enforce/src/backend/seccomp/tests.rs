@@ -1,4 +1,5 @@
 use super::*;
+use libseccomp::ScmpArch;
 
 #[test]
 fn the_tables_agree_with_each_other_and_with_the_library() {
@@ -26,7 +27,11 @@ fn the_tables_agree_with_each_other_and_with_the_library() {
 }
 
 fn compiled(cut_by_name: bool) -> Vec<u8> {
-    compile(&Rules {
+    compile(&rules(cut_by_name), &NoFilters).unwrap()
+}
+
+fn rules(cut_by_name: bool) -> Rules<'static> {
+    Rules {
         user_namespaces: false,
         ptrace: false,
         inet: false,
@@ -36,8 +41,77 @@ fn compiled(cut_by_name: bool) -> Vec<u8> {
         cut_by_name,
         own_processes: true,
         denied: &[],
-    })
-    .unwrap()
+    }
+}
+
+/// Keeps what it is given, and gives it to whoever asks for the name.
+#[derive(Default)]
+struct Memory(std::cell::RefCell<BTreeMap<String, Vec<u8>>>);
+
+impl Filters for Memory {
+    fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.borrow().get(name).cloned()
+    }
+
+    fn keep(&self, name: &str, program: &[u8]) {
+        self.0.borrow_mut().insert(name.into(), program.into());
+    }
+}
+
+#[test]
+fn a_program_is_kept_by_everything_that_it_was_made_of() {
+    let memory = Memory::default();
+    let fresh = compile(&rules(true), &memory).unwrap();
+    assert_eq!(fresh, compiled(true));
+    let names = || memory.0.borrow().keys().cloned().collect::<Vec<_>>();
+    let first = names();
+    assert_eq!(first.len(), 1);
+    // the name finds it again: what stands there is taken
+    memory.keep(&first[0], b"kept");
+    assert_eq!(compile(&rules(true), &memory).unwrap(), b"kept");
+    // each other rule is another name
+    let denied = ["ptrace".to_owned()];
+    let others = [
+        rules(false),
+        Rules {
+            user_namespaces: true,
+            ..rules(true)
+        },
+        Rules {
+            ptrace: true,
+            ..rules(true)
+        },
+        Rules {
+            inet: true,
+            ..rules(true)
+        },
+        Rules {
+            netlink: false,
+            ..rules(true)
+        },
+        Rules {
+            unix: true,
+            ..rules(true)
+        },
+        Rules {
+            own_group: false,
+            ..rules(true)
+        },
+        Rules {
+            own_processes: false,
+            ..rules(true)
+        },
+        Rules {
+            denied: &denied,
+            ..rules(true)
+        },
+    ];
+    for (n, other) in others.iter().enumerate() {
+        let program = compile(other, &memory).unwrap();
+        assert_eq!(names().len(), n + 2, "{n}");
+        assert_eq!(program, compile(other, &NoFilters).unwrap());
+        assert_eq!(program, compile(other, &memory).unwrap());
+    }
 }
 
 const EPERM: u32 = 0x0005_0000 | libc::EPERM as u32;
