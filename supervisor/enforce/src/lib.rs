@@ -15,7 +15,8 @@ mod sys;
 pub use backend::seccomp::{Filters, NoFilters};
 pub use backend::{BACKENDS, Backend, Hold, Host, cgroup::remove_left as remove_group};
 pub use compile::{
-    CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Tree, environment, holds_all_of,
+    CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Snapshot, Tree, environment,
+    holds_all_of,
 };
 pub use facts::{Architecture, Cgroup, FactsError, HostFacts};
 pub use launch::{

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use stockade_enforce::{
     Architecture, Cgroup, HostFacts, Kind, Level, NoFilters, Plan, Request, Socket, Source,
     Terminal, Tree, environment,
@@ -104,7 +105,7 @@ impl Tree for Names {
         Some((own.1, 1))
     }
 
-    fn list(&self, directory: &Path) -> Vec<(PathBuf, Kind)> {
+    fn list(&self, directory: &Path) -> Rc<[(PathBuf, Kind)]> {
         let below = self.0.keys().filter(|p| p.parent() == Some(directory));
         below
             .filter_map(|p| Some((p.clone(), self.kind(p)?)))

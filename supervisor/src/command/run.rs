@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::folder::{self, Folder};
 use crate::keeper::Keeper;
 use crate::output::{complain, escaped};
+use crate::protect::Seen;
 use crate::session::{self, Over, Watch};
 use crate::{installation, layers, own, protect, show};
 use nix::sys::resource::{Resource, getrlimit};
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use stockade_enforce::{
-    Exit, HostFacts, HostTree, LaunchError, Level, Plan, Request, Session, Terminal, doubt,
+    Exit, HostFacts, LaunchError, Level, Plan, Request, Session, Snapshot, Terminal, doubt,
     environment, launch,
 };
 use stockade_policy::{Context, Policy, Sources};
@@ -42,6 +43,8 @@ pub struct AtLevel {
     pub plan: Plan,
     texts: Vec<(&'static str, String)>,
     copies: Vec<PathBuf>,
+    /// What the plan was made of.
+    seen: Seen,
 }
 
 impl<'a> Asked<'a> {
@@ -111,13 +114,15 @@ impl<'a> Asked<'a> {
         keeps_own(&policy, level, &self.state)?;
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
-        let plan = self.plan(level, &policy, &texts, &copies)?;
+        let snapshot = Snapshot::default();
+        let plan = self.plan(level, &policy, &texts, &copies, &snapshot)?;
         certain()?;
         Ok(AtLevel {
             policy,
             plan,
             texts,
             copies,
+            seen: snapshot.into(),
         })
     }
 
@@ -127,6 +132,7 @@ impl<'a> Asked<'a> {
         policy: &Policy,
         texts: &[(&'static str, String)],
         copies: &[PathBuf],
+        snapshot: &Snapshot,
     ) -> Result<Plan, Failure> {
         let workspaces = &self.context.workspaces;
         let inside = |here: &PathBuf| self.context.in_workspace(here);
@@ -146,7 +152,7 @@ impl<'a> Asked<'a> {
         Ok(Plan::compile(&Request {
             policy,
             facts: &self.facts,
-            tree: &HostTree,
+            tree: snapshot,
             level,
             terminal: self.terminal,
             files_passed: self.streams.files,
@@ -365,7 +371,8 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
 fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let folder = &asked.folder;
     let group = at.plan.group.clone();
-    let guard = protect::begin(&at.policy, &asked.state, folder, group, at.plan.level)?;
+    let level = at.plan.level;
+    let guard = protect::begin(&at.policy, &asked.state, folder, group, level, &at.seen)?;
     match certain().and_then(|()| launched(asked, &at)) {
         Ok((session, copy_back, mounts)) => Ok(Started {
             session,

@@ -5,7 +5,7 @@ use super::beneath;
 use super::quarantine::{Quarantine, What, put_back};
 use super::record::{KEPT, Mark, Record, covers};
 use super::stamp::Stamp;
-use super::walk::{Found, walk};
+use super::walk::{Found, Seen, walk};
 use crate::exit::Failure;
 use crate::finding::Finding;
 use crate::git::config;
@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use stockade_enforce::doubt;
+use stockade_enforce::{Kind, Tree, doubt};
 use stockade_policy::Glob;
 
 const BACK: &str = "; it is as it was again";
@@ -29,6 +29,8 @@ pub struct Comparison<'a> {
     /// Each name is dealt with once, whichever rules speak of it.
     dealt: BTreeSet<PathBuf>,
     opened: BTreeSet<PathBuf>,
+    /// Until something is moved.
+    seen: Seen,
     pub findings: Vec<Finding>,
 }
 
@@ -46,6 +48,7 @@ impl<'a> Comparison<'a> {
             outside,
             dealt: BTreeSet::new(),
             opened: BTreeSet::new(),
+            seen: Seen::default(),
             findings: Vec::new(),
         }
     }
@@ -76,7 +79,7 @@ impl<'a> Comparison<'a> {
                 closed,
                 crowded,
                 looked: _,
-            } = walk(glob, base, &|path| record.is_known(path));
+            } = walk(&self.seen, glob, base, &|path| record.is_known(path));
             let mut acted = false;
             for way in ways {
                 acted |= self.way(&way, mark);
@@ -96,11 +99,11 @@ impl<'a> Comparison<'a> {
 
     /// A link, or for `.git` a file, that stands where a directory would hold protected names.
     pub fn way(&mut self, path: &Path, mark: &Mark) -> bool {
-        let Some(found) = doubt::answer(path, path.symlink_metadata()) else {
+        let Some(found) = self.seen.tree.kind(path) else {
             return false;
         };
-        let (link, git) = (found.is_symlink(), path.ends_with(".git"));
-        let leads = link || (git && found.is_file());
+        let (link, git) = (found == Kind::Link, path.ends_with(".git"));
+        let leads = link || (git && found == Kind::File);
         let same = leads && Stamp::of(path).as_ref() == self.record.ways.get(path);
         if !leads || same || !self.dealt.insert(path.into()) {
             return false;
@@ -131,6 +134,7 @@ impl<'a> Comparison<'a> {
             return false;
         }
         if self.opened.insert(folder.into()) && open_up(base, folder).is_some() {
+            self.seen.forget();
             let why = "could not be listed any more: its mode was changed to see what is in it";
             self.grave(format!("{} {why}", folder.display()));
             return true;
@@ -165,6 +169,7 @@ impl<'a> Comparison<'a> {
         let names: Vec<&OsStr> = names.into_iter().collect();
         let root = self.record.root(folder);
         let back = self.quarantine.give_back(&id, root, folder, mode, &names);
+        self.seen.forget();
         let folder = folder.display();
         match back {
             Ok(()) => self.note(format!("{folder} holds what it held before, and no more")),
@@ -245,6 +250,7 @@ impl<'a> Comparison<'a> {
 
     fn put_back(&self, name: &Path) -> Result<(), nix::errno::Errno> {
         let kept = self.record.original(self.folder, name);
+        self.seen.forget();
         put_back(&kept, self.record.root(name), name)
     }
 
@@ -282,6 +288,7 @@ impl<'a> Comparison<'a> {
 
     fn taken(&mut self, name: &Path, what: &str, mark: &Mark) -> Option<String> {
         let (shown, because) = (name.display(), &mark.because);
+        self.seen.forget();
         match self.quarantine.take(self.record.root(name), name, mark) {
             Ok(id) => {
                 self.grave(format!(

@@ -28,6 +28,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{Group, Level, Reach, doubt};
 use stockade_policy::{Glob, Policy, Rule};
+pub use walk::Seen;
 use walk::{Found, walk};
 
 /// Stands from before the start until what changed is dealt with.
@@ -49,13 +50,14 @@ pub fn begin(
     folder: &Folder,
     group: Option<Group>,
     level: Level,
+    seen: &Seen,
 ) -> Result<Guard, Failure> {
     let Folder { id, path: folder } = folder;
     let reach = Reach::new(policy);
     let mut record = Record::new(id, policy, group, level == Level::Namespaces);
     for rule in policy.of("filesystem", "protect") {
         for glob in &rule.globs {
-            let found = walk(glob, record.root(&glob.root()), &|_| true);
+            let found = walk(seen, glob, record.root(&glob.root()), &|_| true);
             if !found.crowded.is_empty() {
                 return Err(Failure::Usage(format!(
                     "{}: more than {} names to compare",

@@ -1,7 +1,11 @@
 //! The names that a pattern speaks of, as they stand now.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use stockade_enforce::{Kind, Tree, doubt, holds_all_of};
+use std::rc::Rc;
+use stockade_enforce::{HostTree, Kind, Snapshot, Tree, doubt, holds_all_of};
 use stockade_policy::Glob;
 
 /// Names looked at below one pattern.
@@ -22,9 +26,67 @@ pub struct Found {
     pub looked: usize,
 }
 
+/// Directories with up to this many entries are listed once for all patterns.
+const FEW: usize = 500;
+/// And so many entries of them are remembered.
+const REMEMBERED: usize = 50_000;
+
+/// Names as they were when they were first looked at: most patterns speak of the same directories.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub tree: Snapshot,
+    entries: RefCell<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    of: HashMap<OsString, Option<Rc<[PathBuf]>>>,
+    number: usize,
+}
+
+impl From<Snapshot> for Seen {
+    fn from(tree: Snapshot) -> Self {
+        Self {
+            tree,
+            entries: RefCell::default(),
+        }
+    }
+}
+
+impl Seen {
+    /// Looks at every name again.
+    pub fn forget(&self) {
+        self.tree.forget();
+        *self.entries.borrow_mut() = Entries::default();
+    }
+
+    /// None where it can't be listed. What holds more than a few is read while it is looked at.
+    fn entries(&self, folder: &Path) -> Option<Box<dyn Iterator<Item = PathBuf>>> {
+        let all = |few: Rc<[PathBuf]>| (0..few.len()).map(move |n| few[n].clone());
+        if let Some(known) = self.entries.borrow().of.get(folder.as_os_str()) {
+            return Some(Box::new(all(known.clone()?)));
+        }
+        let found = doubt::answer(folder, std::fs::read_dir(folder));
+        let at = folder.to_owned();
+        let mut rest = found.map(|entries| {
+            let entries = entries.filter_map(move |e| doubt::answer(&at, e));
+            entries.map(|e| e.path())
+        });
+        let first: Option<Rc<[PathBuf]>> = rest.as_mut().map(|rest| rest.take(FEW).collect());
+        let number = first.as_ref().map_or(0, |first| first.len());
+        let mut entries = self.entries.borrow_mut();
+        if number < FEW && entries.number + number <= REMEMBERED {
+            entries.number += number + 1;
+            entries.of.insert(folder.into(), first.clone());
+        }
+        Some(Box::new(all(first?).chain(rest?)))
+    }
+}
+
 /// `base` is the workspace or the home: nothing at or above it is a way. Below what is not
 /// `known` and covered nothing is looked at.
-pub fn walk(glob: &Glob, base: &Path, known: &dyn Fn(&Path) -> bool) -> Found {
+pub fn walk(seen: &Seen, glob: &Glob, base: &Path, known: &dyn Fn(&Path) -> bool) -> Found {
+    let kind = |path: &Path| seen.tree.kind(path);
     let (root, mut found) = (glob.root(), Found::default());
     let literal = glob.literal().is_some();
     let above = root.ancestors().skip(usize::from(literal));
@@ -49,13 +111,14 @@ pub fn walk(glob: &Glob, base: &Path, known: &dyn Fn(&Path) -> bool) -> Found {
             found.crowded.push(folder);
             break;
         }
-        list(glob, base, &folder, known, &mut found, &mut open);
+        list(seen, glob, base, &folder, known, &mut found, &mut open);
     }
     found.names.sort();
     found
 }
 
 fn list(
+    seen: &Seen,
     glob: &Glob,
     base: &Path,
     folder: &Path,
@@ -63,19 +126,18 @@ fn list(
     found: &mut Found,
     open: &mut Vec<PathBuf>,
 ) {
-    let Some(entries) = doubt::answer(folder, std::fs::read_dir(folder)) else {
+    let Some(entries) = seen.entries(folder) else {
         found.closed.push(folder.into());
         return;
     };
     let mut fresh = 0;
-    let entries = entries.filter_map(|e| doubt::answer(folder, e));
-    for path in entries.map(|e| e.path()) {
+    for path in entries {
         found.looked += 1;
         let covered = glob.covers(&path);
         if !covered && !glob.reaches_below(&path) {
             continue;
         }
-        let (kind, old) = (kind(&path), known(&path));
+        let (kind, old) = (seen.tree.kind(&path), known(&path));
         fresh += usize::from(!old);
         if folder != base && (fresh > CROWD || found.looked > LOOK_AT) {
             found.crowded.push(folder.into());
@@ -100,15 +162,11 @@ fn list(
     }
 }
 
-fn kind(path: &Path) -> Option<Kind> {
-    stockade_enforce::HostTree.kind(path)
-}
-
 /// Whether names below the link are not found by their real names. Where a pattern speaks of the
 /// whole workspace a link that leads nowhere is an everyday thing.
 fn leads_away(link: &Path, root: &Path, base: &Path) -> bool {
     match doubt::answer(link, link.canonicalize()) {
-        Some(real) => kind(&real) == Some(Kind::Directory) && !real.starts_with(root),
+        Some(real) => HostTree.kind(&real) == Some(Kind::Directory) && !real.starts_with(root),
         None => root != base,
     }
 }

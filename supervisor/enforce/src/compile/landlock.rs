@@ -320,17 +320,17 @@ fn spread(
         }
         let mut folders = vec![path.clone()];
         while let Some(folder) = folders.pop() {
-            for (child, kind) in tree.list(&folder) {
+            for (child, kind) in tree.list(&folder).iter() {
                 looked += 1;
                 if looked > LOOK_AT {
                     return Err(CompileError::TooMany {
                         rule: because.clone(),
                     });
                 }
-                if less.iter().any(|l| *l != child && l.starts_with(&child)) {
-                    folders.push(child);
+                if less.iter().any(|l| l != child && l.starts_with(child)) {
+                    folders.push(child.clone());
                 } else if !less.contains(&child.as_path()) {
-                    rules.give(&child, Some(kind), *rights, because);
+                    rules.give(child, Some(*kind), *rights, because);
                 }
             }
         }

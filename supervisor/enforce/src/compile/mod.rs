@@ -11,7 +11,7 @@ pub use environment::{Environment, environment};
 use names::expand;
 pub use names::holds_all_of;
 pub use resolve::Reach;
-pub use tree::{HostTree, Kind, Tree};
+pub use tree::{HostTree, Kind, Snapshot, Tree};
 
 use crate::backend::seccomp::{self, Filters};
 use crate::backend::{self, Hold, Host};

@@ -50,16 +50,16 @@ pub fn expand(glob: &Glob, rule: &str, tree: &dyn Tree) -> Result<Vec<PathBuf>, 
     }
     let (mut out, mut seen, mut folders) = (Vec::new(), 0, vec![root]);
     while let Some(folder) = folders.pop() {
-        for (path, kind) in tree.list(&folder) {
+        for (path, kind) in tree.list(&folder).iter() {
             seen += 1;
             if seen > LOOK_AT {
                 return Err(CompileError::TooMany { rule: rule.into() });
             }
-            let directory = kind == Kind::Directory;
-            if glob.covers(&path) || (directory && holds_all_of(glob, &path)) {
-                out.push(path);
-            } else if directory && glob.reaches_below(&path) {
-                folders.push(path);
+            let directory = *kind == Kind::Directory;
+            if glob.covers(path) || (directory && holds_all_of(glob, path)) {
+                out.push(path.clone());
+            } else if directory && glob.reaches_below(path) {
+                folders.push(path.clone());
             }
         }
     }

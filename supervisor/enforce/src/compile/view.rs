@@ -247,17 +247,17 @@ fn search(request: &Request<'_>, items: &Items, lost: &BTreeSet<u32>) -> Vec<Pat
     let mut folders: VecDeque<PathBuf> = roots.map(|i| i.at.clone()).collect();
     let (mut out, mut seen) = (Vec::new(), 0);
     while let Some(folder) = folders.pop_front() {
-        for (path, kind) in request.tree.list(&folder) {
+        for (path, kind) in request.tree.list(&folder).iter() {
             seen += 1;
             if seen > LOOK_AT {
                 return out;
             }
-            let found = || request.tree.socket(&path);
+            let found = || request.tree.socket(path);
             match kind {
                 // what has an item of its own is a root itself, or shows something else
-                Kind::Directory if is_shown(items, &path) => folders.push_back(path),
+                Kind::Directory if is_shown(items, path) => folders.push_back(path.clone()),
                 Kind::Special if found().is_some_and(|(inode, _)| lost.contains(&inode)) => {
-                    out.push(path);
+                    out.push(path.clone());
                 }
                 _ => {}
             }
@@ -435,13 +435,8 @@ fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
 /// ssh insists that root or the user owns its configuration: here nobody is root.
 fn owned_by_root(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
     let mut files = vec![PathBuf::from("/etc/ssh/ssh_config")];
-    files.extend(
-        request
-            .tree
-            .list(Path::new("/etc/ssh/ssh_config.d"))
-            .into_iter()
-            .map(|(p, _)| p),
-    );
+    let more = request.tree.list(Path::new("/etc/ssh/ssh_config.d"));
+    files.extend(more.iter().map(|(p, _)| p.clone()));
     let exists = |p: &PathBuf| request.tree.kind(p) == Some(Kind::File);
     let copy = |path: PathBuf| {
         (
