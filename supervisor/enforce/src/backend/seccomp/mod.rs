@@ -48,8 +48,11 @@ const O_TRUNC: u64 = 0o1000;
 const O_ACCMODE: u64 = 3;
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 
-/// Objects with numbers that every process of the user may guess; no right of Landlock is about them.
-const SYSTEM_V: &[&str] = &[
+/// Objects with numbers that every process of the user may guess, or names that are in no directory; no
+/// right of Landlock is about them. A queue of POSIX that is refused to be opened is made or removed (do_mq_open).
+const SHARED: &[&str] = &[
+    "mq_open",
+    "mq_unlink",
     "msgctl",
     "msgget",
     "msgrcv",
@@ -78,7 +81,7 @@ pub struct Rules<'a> {
     /// Whether a file may be cut by its name without being opened for writing: where nothing else
     /// asks for the right to do so.
     pub cut_by_name: bool,
-    /// Whether processes and System V objects of others are out of reach by themselves.
+    /// Whether processes and System V objects and queues of others are out of reach by themselves.
     pub own_processes: bool,
     pub denied: &'a [String],
 }
@@ -152,7 +155,7 @@ pub fn compile(rules: &Rules<'_>, filters: &dyn Filters) -> Result<Vec<u8>> {
             "ptrace" | "process_vm_readv" | "process_vm_writev" if !rules.ptrace => {
                 plain(&mut filter, refuse, call)?
             }
-            name if !rules.own_processes && SYSTEM_V.contains(&name) => {
+            name if !rules.own_processes && SHARED.contains(&name) => {
                 plain(&mut filter, refuse, call)?
             }
             "prlimit64" if !rules.own_processes => own_limits(&mut filter, call)?,
