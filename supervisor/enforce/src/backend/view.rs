@@ -188,7 +188,8 @@ impl View {
             }
             (Source::Device { path: _ }, Some(fd)) => {
                 let tree = sys::clone_tree(fd.as_fd())?;
-                sys::restrict_mount(tree.as_fd(), NOSUID | NOEXEC, false)?;
+                // a device is written through it all the same; its mode, owner and times are the host's
+                sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NOEXEC, false)?;
                 sys::attach(tree.as_fd(), self.point(at, false)?.as_fd())
             }
             (Source::Overlay { noexec, .. }, Some(lower)) => {

@@ -14,7 +14,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{
     Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getegid, geteuid, getpid, setpgid,
@@ -402,6 +402,9 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
     // the Rust runtime ignores it; programs expect it
     sys::default_action(Signal::SIGPIPE).map_err(at(Step::Terminal))?;
     chdir(&plan.directory).map_err(at(Step::Directory))?;
+    if plan.level == Level::Namespaces {
+        own_null().map_err(at(Step::Descriptors))?;
+    }
     let handed_out = hand_out(plan).map_err(at(Step::HandOut))?;
     for (limit, amount) in &plan.limits {
         let resource = match limit {
@@ -420,6 +423,35 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
     started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
     sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
+}
+
+/// The caller's /dev/null is everybody's and was opened where its mode can be changed; the session's own
+/// lies on a read-only mount.
+fn own_null() -> Result<(), Errno> {
+    let flags_of = |fd: BorrowedFd<'_>| nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL);
+    let null = nix::sys::stat::stat("/dev/null")?.st_rdev;
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for (fd, replace) in [
+        (
+            input.as_fd(),
+            dup2_stdin as fn(OwnedFd) -> Result<(), Errno>,
+        ),
+        (output.as_fd(), dup2_stdout),
+        (error.as_fd(), dup2_stderr),
+    ] {
+        // what is closed or a path alone has been refused or replaced before
+        let stat = nix::sys::stat::fstat(fd)?;
+        let device = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
+        if device && stat.st_rdev == null {
+            let mode = OFlag::from_bits_truncate(flags_of(fd)?) & OFlag::O_ACCMODE;
+            replace(nix::fcntl::open(
+                "/dev/null",
+                mode | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Its own process group unless it shares the terminal with others of a pipeline: what it sends

@@ -1,0 +1,119 @@
+//! What files have besides their content, the machine's devices, names that change while they are used,
+//! policies that lead elsewhere, files of a supplementary group.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+use stockade_tests::{LEVELS, Place, stockade, text};
+
+const ATTACK: &str = env!("CARGO_BIN_EXE_attack");
+
+fn confined(place: &Place, level: &str, options: &[&str], words: &[&str]) -> Output {
+    let own = ["run", "--quiet", "--require", level, "--allow-read", ATTACK];
+    place.stockade(&[&own, options, &["--"], words].concat())
+}
+
+fn answers(said: &str) -> Vec<(&str, &str)> {
+    said.lines()
+        .map(|l| l.split_once(' ').unwrap_or((l, "")))
+        .collect()
+}
+
+/// Flags, project, access list, attributes; mode, owner and times by a descriptor.
+#[test]
+fn what_a_file_has_besides_its_content_stays() {
+    let place = Place::new("besides");
+    let (outside, inside) = (place.outside().join("file"), place.work().join("file"));
+    let fresh = || {
+        for path in [&outside, &inside] {
+            std::fs::write(path, "text").unwrap();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+        }
+    };
+    let (outside, inside) = (outside.to_str().unwrap(), inside.to_str().unwrap());
+    fresh();
+    let native = text(
+        &Command::new(ATTACK)
+            .args(["besides", outside])
+            .output()
+            .unwrap(),
+    );
+    let good = answers(&native).iter().filter(|(_, a)| *a == "ok").count();
+    // a file system may lack flags or projects
+    assert!(good >= 8, "{native}");
+    for level in LEVELS {
+        fresh();
+        let said = |path| {
+            let words = [ATTACK, "besides", path];
+            text(&confined(&place, level, &["--allow-read", outside], &words))
+        };
+        assert_eq!(said(inside), native, "{level}");
+        let said = said(outside);
+        // Partial `metadata`
+        if level == "landlock" {
+            assert_eq!(said, native);
+            continue;
+        }
+        for ((what, answer), (_, native)) in answers(&said).into_iter().zip(answers(&native)) {
+            assert!(
+                answer == "EROFS" || native != "ok" && answer == native,
+                "{what}: {answer}"
+            );
+        }
+    }
+}
+
+/// Whose mode and times everybody on the machine depends on.
+#[test]
+fn a_device_is_used_and_stays_as_it_is() {
+    let place = Place::new("devices");
+    let script = "grep ' /dev/[a-z]* ' /proc/self/mountinfo | cut -d' ' -f5,6 | cut -d, -f1; echo x >/dev/null && head -c 3 /dev/zero | wc -c";
+    let said = text(&confined(&place, "namespaces", &[], &["sh", "-c", script]));
+    let lines: Vec<_> = said.lines().collect();
+    for device in ["full", "null", "random", "tty", "urandom", "zero"] {
+        let line = format!("/dev/{device} ro");
+        assert!(lines.contains(&line.as_str()), "{device}: {said}");
+    }
+    assert_eq!(lines.last(), Some(&"3"), "{said}");
+}
+
+/// With a /dev of the test's own: its nodes are root's to make.
+#[test]
+fn root_does_not_change_a_device_of_the_machine() {
+    let place = Place::new("nodes");
+    let script = "mount -t tmpfs none \"$1\" && cd \"$1\" && mkdir pts shm && \
+        for d in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0'; do \
+        set -- \"$@\" && mknod -m 666 ${d%% *} c ${d#* } || exit 9; done; \
+        mount --move . /dev && cd \"$2\" && \"$3\" run --quiet --require namespaces -- sh -c \"$4\" </dev/null; \
+        stat -c '%a %Y' /dev/null /dev/zero";
+    let inside = "for f in /dev/null /dev/zero /proc/self/fd/0; do chmod 600 $f || echo refused; touch -d @7 $f || echo refused; done 2>/dev/null; cat; echo end >/dev/null && echo used";
+    let folder = place.path().join("dev");
+    std::fs::create_dir(&folder).unwrap();
+    let mut unshare = place.command("unshare");
+    unshare.args(["--mount", "sh", "-c", script, "sh"]);
+    unshare
+        .arg(folder)
+        .arg(place.work())
+        .arg(stockade())
+        .arg(inside);
+    let out = unshare.output().unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        // nobody else can, with or without a session
+        let native = place
+            .command("chmod")
+            .args(["666", "/dev/null"])
+            .output()
+            .unwrap();
+        assert!(
+            !out.status.success() && !native.status.success(),
+            "{}",
+            text(&out)
+        );
+        return;
+    }
+    let said = text(&out);
+    let refused = said.lines().filter(|l| *l == "refused").count();
+    assert_eq!(refused, 6, "{said}");
+    assert!(said.contains("used"), "{said}");
+    let nodes: Vec<_> = said.lines().filter(|l| l.starts_with("666 ")).collect();
+    assert!(nodes.len() == 2 && !said.contains(" 7\n"), "{said}");
+}
