@@ -65,7 +65,7 @@ impl Diagnostic {
         let (number, column) = lines.place(self.span.start);
         let at = lines.line(number);
         let line = &lines.text[at.clone()];
-        let main = if line.len() > LONGEST_SHOWN {
+        let main = if !lines.shown || line.len() > LONGEST_SHOWN {
             let place = Origin::path(origin.as_str())
                 .line(number)
                 .char_column(column);
@@ -107,13 +107,27 @@ const LONGEST_SHOWN: usize = 4096;
 pub struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    shown: bool,
 }
 
 impl<'t> Lines<'t> {
     pub fn new(text: &'t str) -> Self {
         let after = text.match_indices('\n').map(|(n, _)| n + 1);
         let starts = std::iter::once(0).chain(after).collect();
-        Self { text, starts }
+        Self {
+            text,
+            starts,
+            shown: true,
+        }
+    }
+
+    /// Of what may be no policy at all nothing but the place is shown.
+    #[must_use]
+    pub fn place_only(self) -> Self {
+        Self {
+            shown: false,
+            ..self
+        }
     }
 
     /// Line and column, both from 1; the column counts characters.
@@ -264,6 +278,15 @@ mod tests {
         ] {
             assert_eq!(escaped(text), text);
         }
+    }
+
+    #[test]
+    fn of_what_may_be_a_secret_the_place_is_said() {
+        let text = "first\nsecond: secret\n";
+        let found = Diagnostic::error("p", 12..13, "m");
+        let shown = found.render_in(&Lines::new(text).place_only(), false);
+        assert!(shown.contains("p:2:7") && !shown.contains("sec"), "{shown}");
+        assert!(found.render(text, false).contains("second: secret"));
     }
 
     #[test]

@@ -103,7 +103,12 @@ fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {
     let texts: BTreeMap<&str, Lines<'_>> = sources
         .layers
         .iter()
-        .map(|s| (s.origin.as_str(), Lines::new(&s.text)))
+        .map(|s| {
+            let lines = Lines::new(&s.text);
+            let leads = leads_elsewhere(Path::new(&s.origin));
+            let lines = if leads { lines.place_only() } else { lines };
+            (s.origin.as_str(), lines)
+        })
         .collect();
     let none = Lines::new("");
     let mut all: Vec<_> = mistakes
@@ -118,6 +123,15 @@ fn render(mistakes: &[Diagnostic], sources: &Sources) -> String {
         all.push(format!("and {} more", mistakes.len() - SHOWN));
     }
     all.join("\n\n")
+}
+
+/// By a link, which somebody else may have put there: what it names may be no policy but a secret.
+fn leads_elsewhere(path: &Path) -> bool {
+    match (std::path::absolute(path), path.canonicalize()) {
+        (Ok(named), Ok(real)) => named != real,
+        // not a file: a preset's text, the flags'
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {

@@ -117,3 +117,49 @@ fn root_does_not_change_a_device_of_the_machine() {
     let nodes: Vec<_> = said.lines().filter(|l| l.starts_with("666 ")).collect();
     assert!(nodes.len() == 2 && !said.contains(" 7\n"), "{said}");
 }
+
+/// The text of what is no policy never appears: neither of a link that the user names, nor of a name that
+/// is no preset's.
+#[test]
+fn a_policy_that_leads_to_a_secret_shows_nothing_of_it() {
+    let place = Place::new("leads");
+    let secret = place.path().join("secret");
+    std::fs::write(&secret, "first: hunter1\nhunter2 = \"hunter3\"\n").unwrap();
+    let link = place.path().join("link.toml");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    let extends = place.path().join("extends.toml");
+    let text_of = format!("version = 1\nextends = \"{}\"\n", secret.display());
+    std::fs::write(&extends, text_of).unwrap();
+    for level in LEVELS {
+        for policy in [&link, &extends] {
+            let named = policy.to_str().unwrap();
+            let out = confined(&place, level, &["--policy", named], &["touch", "started"]);
+            let said = text(&out);
+            assert_eq!(out.status.code(), Some(125), "{level}: {said}");
+            assert!(said.contains(named), "{level}: {said}");
+            // of the line that is wrong the token alone
+            for word in ["hunter1", "hunter2", "hunter3"] {
+                assert!(!said.contains(word), "{level} {named}: {said}");
+            }
+            assert!(!place.work().join("started").exists());
+        }
+        let out = place.stockade(&["check", link.to_str().unwrap()]);
+        let said = text(&out);
+        assert!(
+            out.status.code() == Some(1) && !said.contains("hunter"),
+            "{said}"
+        );
+        // a link to a policy is one
+        let good = place.path().join("good.toml");
+        std::fs::write(&good, "version = 1\nextends = \"agent\"\n").unwrap();
+        let led = place.path().join(format!("{level}.toml"));
+        std::os::unix::fs::symlink(&good, &led).unwrap();
+        let out = confined(
+            &place,
+            level,
+            &["--policy", led.to_str().unwrap()],
+            &["true"],
+        );
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    }
+}
