@@ -1,7 +1,7 @@
 //! Every access kind, at both levels, allowed and denied, with the exact errno; and with
 //! enforcement off every denied probe succeeds.
 
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use stockade_tests::{LEVELS, Place, stockade, text};
@@ -158,6 +158,7 @@ const DENIED: &[Row] = &[
     row(&["fastopen", "{port}"], "EPERM", "EPERM"),
     row(&["unix", "{o}/socket"], "EACCES", "EPERM").from(9, ["EACCES", "EACCES"]),
     row(&["unix", "{w}/socket"], "EACCES", "EPERM").from(9, ["EACCES", "EACCES"]),
+    row(&["pair-sends", "{o}/datagrams"], "EACCES", "EPERM").from(9, ["EACCES", "EACCES"]),
     row(&["abstract", "stockade-{pid}"], "ECONNREFUSED", "EPERM"),
     row(&["prlimit", "{pid}"], "ESRCH", "EPERM"),
     row(&["nice", "{pid}"], "ESRCH", "EPERM"),
@@ -233,7 +234,7 @@ impl Host {
     }
 
     /// The tree as every probe finds it. The listeners live as long as the probe runs.
-    fn reset(&self) -> [UnixListener; 2] {
+    fn reset(&self) -> ([UnixListener; 2], UnixDatagram) {
         for folder in self.folders() {
             if folder.exists() {
                 std::fs::remove_dir_all(&folder).unwrap();
@@ -251,8 +252,10 @@ impl Host {
             }
         }
         std::fs::write(self.place.home().join("secret"), "text").unwrap();
-        [self.place.outside(), self.place.work()]
-            .map(|folder| UnixListener::bind(folder.join("socket")).unwrap())
+        let listeners = [self.place.outside(), self.place.work()]
+            .map(|folder| UnixListener::bind(folder.join("socket")).unwrap());
+        let datagrams = UnixDatagram::bind(self.place.outside().join("datagrams"));
+        (listeners, datagrams.unwrap())
     }
 
     fn words(&self, row: &Row) -> Vec<String> {

@@ -97,6 +97,16 @@ fn attempt(words: &[&str]) -> Tried {
             SockFlag::empty(),
         )
         .map(drop),
+        ["pair-sends", path] => {
+            let (one, _other) = nix::sys::socket::socketpair(
+                AddressFamily::Unix,
+                SockType::Datagram,
+                None,
+                SockFlag::empty(),
+            )?;
+            let to = UnixAddr::new(path)?;
+            sendto(one.as_raw_fd(), b"x", &to, MsgFlags::empty()).map(drop)
+        }
         ["unix", path] => unix(UnixAddr::new(path)?),
         ["unix-own", path] => {
             let server = std::os::unix::net::UnixListener::bind(path).map_err(of_io)?;

@@ -72,7 +72,7 @@ pub struct Rules<'a> {
     pub ptrace: bool,
     /// Sockets of IPv4 and IPv6.
     pub inet: bool,
-    /// Sockets of AF_UNIX that have names; pairs are always allowed.
+    /// Sockets of AF_UNIX that have names or may send to one; connected pairs are always allowed.
     pub unix: bool,
     /// Every netlink protocol, not only the one of routes and addresses.
     pub netlink: bool,
@@ -164,6 +164,7 @@ pub fn compile(rules: &Rules<'_>, filters: &dyn Filters) -> Result<Vec<u8>> {
             }
             "ioctl" => ioctl(&mut filter, call)?,
             "socket" => socket(&mut filter, call, rules)?,
+            "socketpair" if !rules.unix => pairs(&mut filter, call)?,
             "kill" if !rules.own_group => kill(&mut filter, call)?,
             "chmod" | "fchmod" | "creat" | "mknod" => bits(&mut filter, call, 1, SET_ID)?,
             "fchmodat" | "fchmodat2" | "mknodat" => bits(&mut filter, call, 2, SET_ID)?,
@@ -276,6 +277,17 @@ fn socket(filter: &mut Filter, call: ScmpSyscall, rules: &Rules<'_>) -> Result<(
             continue;
         }
         filter.add_rule_conditional(action, call, &[masked(0, INT, family)])?;
+    }
+    Ok(())
+}
+
+/// Of streams and packets in sequence: a datagram socket, paired or not, sends to any name.
+fn pairs(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+    // SOCK_STREAM is 1 and SOCK_SEQPACKET 5; the kernel reads the type from four bits
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(1, 0b1011, 1)])?;
+    for (bit, value) in [(1, 0), (2, 2), (8, 8)] {
+        let refuse = ScmpAction::Errno(libc::EPERM);
+        filter.add_rule_conditional(refuse, call, &[masked(1, bit, value)])?;
     }
     Ok(())
 }

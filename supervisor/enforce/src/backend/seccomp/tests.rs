@@ -182,3 +182,15 @@ fn files_are_opened_cut_and_made_as_the_rules_say() {
         assert_eq!(answer(&program, "openat2", [0; 4]), ENOSYS);
     }
 }
+
+#[test]
+fn a_pair_that_sends_to_names_is_refused() {
+    let program = compiled(true);
+    for kind in 0..16 {
+        for flags in [0, libc::SOCK_CLOEXEC as u64, 1 << 32] {
+            let said = answer(&program, "socketpair", [AF_UNIX, kind | flags, 0, 0]);
+            let expected = if matches!(kind, 1 | 5) { ALLOW } else { EPERM };
+            assert_eq!(said, expected, "{kind} {flags:#x}");
+        }
+    }
+}
