@@ -282,7 +282,7 @@ fn socket(filter: &mut Filter, call: ScmpSyscall, rules: &Rules<'_>) -> Result<(
 }
 
 /// Of streams and packets in sequence: a datagram socket, paired or not, sends to any name.
-fn pairs(filter: &mut ScmpFilterContext, call: ScmpSyscall) -> Result<()> {
+fn pairs(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
     // SOCK_STREAM is 1 and SOCK_SEQPACKET 5; the kernel reads the type from four bits
     filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(1, 0b1011, 1)])?;
     for (bit, value) in [(1, 0), (2, 2), (8, 8)] {
