@@ -52,6 +52,8 @@ pub enum Failure {
     Unmet(String),
     #[error("{0}")]
     Launch(#[from] stockade_enforce::LaunchError),
+    #[error("cannot perform the session's calls on sockets: {0}")]
+    Performing(nix::errno::Errno),
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -76,6 +78,7 @@ impl Failure {
             | Self::Plan(_)
             | Self::Facts(_)
             | Self::Unmet(_)
+            | Self::Performing(_)
             | Self::Output(_) => FAILED,
         }
     }
@@ -91,6 +94,7 @@ impl Failure {
             | Self::Plan(_)
             | Self::Facts(_)
             | Self::Unmet(_)
+            | Self::Performing(_)
             | Self::Launch(_)
             | Self::Output(_) => {
                 complain(&format!("stockade: {self}"));

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod broker;
 mod cli;
 mod command;
 mod exit;

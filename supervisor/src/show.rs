@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::output::{escaped, say};
-use stockade_enforce::{Plan, Source};
+use stockade_enforce::{Plan, Sockets, Source};
 
 pub fn plan(plan: &Plan, json: bool) -> Result<(), Failure> {
     if json {
@@ -12,14 +12,10 @@ pub fn plan(plan: &Plan, json: bool) -> Result<(), Failure> {
     let row = |name: &str, text: &str| say(&format!("{name:<10} {}", escaped(text)));
     row("level", &plan.level.to_string())?;
     row("command", &plan.executable.display().to_string())?;
-    let network = if plan.own_network {
-        "the session's own loopback and nothing else"
-    } else if plan.held.iter().any(|h| h.requirement == "no_network") {
-        "none"
-    } else {
-        "the host's, unfiltered"
-    };
-    row("network", network)?;
+    row("network", network(plan))?;
+    if let Sockets::Refused(why) = &plan.sockets {
+        row("sockets", &format!("none that have names: {why}"))?;
+    }
     for held in &plan.held {
         row("held", &format!("{} by {}", held.requirement, held.backend))?;
     }
@@ -62,6 +58,19 @@ pub fn plan(plan: &Plan, json: bool) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+fn network(plan: &Plan) -> &'static str {
+    if plan.own_network {
+        "the session's own loopback and nothing else"
+    } else if plan.held.iter().any(|h| h.requirement == "no_network") {
+        match plan.sockets {
+            Sockets::Supervisor { .. } => "TCP between the session's own programs, on the loopback",
+            Sockets::Kernel | Sockets::Refused(_) => "none",
+        }
+    } else {
+        "the host's, unfiltered"
+    }
 }
 
 fn kind(source: &Source) -> &'static str {

@@ -2,7 +2,7 @@
 //! found by doing.
 
 use crate::sockets::{Socket, sockets};
-use crate::sys;
+use crate::{backend, sys};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -38,6 +38,56 @@ pub enum Cgroup {
     Delegated(PathBuf),
 }
 
+/// Whether the supervisor can perform calls for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notify {
+    Possible,
+    /// The kernel is older than Linux 5.19, or its seccomp is not to be had.
+    Missing,
+    /// Somebody above listens already, and there can be one only.
+    Taken,
+    /// The supervisor may not look into processes that it started.
+    NoPtrace,
+}
+
+impl Notify {
+    /// None where it is possible.
+    pub fn why_not(self) -> Option<&'static str> {
+        match self {
+            Self::Possible => None,
+            Self::Missing => Some("the kernel is older than 5.19"),
+            Self::Taken => Some(
+                "a sandbox or container around this one listens to system calls already, and only one can",
+            ),
+            Self::NoPtrace => Some("kernel.yama.ptrace_scope is 2 or more"),
+        }
+    }
+
+    fn ask() -> Self {
+        let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+        // 1 leaves a process what it started, and what that started
+        if scope.is_ok_and(|s| !matches!(s.trim(), "0" | "1")) {
+            Self::NoPtrace
+        } else if !sys::notify::known() {
+            Self::Missing
+        } else if sys::notify::filtered() && !listener_is_free() {
+            Self::Taken
+        } else {
+            Self::Possible
+        }
+    }
+}
+
+/// By a thread that takes it and ends, and its filter with it.
+fn listener_is_free() -> bool {
+    let thread = std::thread::spawn(|| {
+        nix::sys::prctl::set_no_new_privs().is_ok()
+            && sys::notify::listen_with(&backend::notify::filter(false)).is_ok()
+    });
+    thread.join().unwrap_or(false)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     pub architecture: Architecture,
@@ -49,6 +99,7 @@ pub struct HostFacts {
     pub gid: u32,
     pub groups: Vec<u32>,
     pub cgroup: Cgroup,
+    pub notify: Notify,
     /// Unix sockets that are bound now; none are asked for where Landlock holds them.
     pub sockets: Vec<Socket>,
 }
@@ -80,6 +131,7 @@ impl HostFacts {
                 .map(nix::unistd::Gid::as_raw)
                 .collect(),
             cgroup: cgroup(),
+            notify: Notify::ask(),
             sockets: if landlock_abi < UNIX_ABI {
                 sockets().map_err(no("the Unix sockets that are bound"))?
             } else {

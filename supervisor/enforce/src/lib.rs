@@ -5,9 +5,11 @@
 mod backend;
 pub mod bytes;
 mod compile;
+mod diag;
 pub mod doubt;
 mod facts;
 mod launch;
+pub mod performing;
 mod plan;
 mod sockets;
 mod sys;
@@ -18,12 +20,14 @@ pub use compile::{
     CompileError, Environment, HostTree, Kind, OWN, Reach, Request, Snapshot, Tree, environment,
     holds_all_of,
 };
-pub use facts::{Architecture, Cgroup, FactsError, HostFacts};
+pub use diag::{UnixFile, tcp_listener, unix_file, unix_files};
+pub use facts::{Architecture, Cgroup, FactsError, HostFacts, Notify};
 pub use launch::{
-    Again, Event, Exit, LaunchError, REMOUNT, STAGE, Session, Watched, launch, remount_stage, stage,
+    Again, Event, Exit, LaunchError, Listener, REMOUNT, STAGE, Session, Watched, launch,
+    remount_stage, stage,
 };
 pub use plan::{
-    Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Source, Terminal, Unmet,
+    Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Sockets, Source, Terminal, Unmet,
 };
 pub use sockets::Socket;
 pub use sys::{default_action, ignore};

@@ -96,6 +96,8 @@ pub struct Item {
 pub struct Landlock {
     /// Rights of the file system that are refused where no rule gives them.
     pub files: u64,
+    /// Rights of TCP that are refused; no rule gives any.
+    pub network: u64,
     pub scopes: u64,
     pub rules: Vec<Beneath>,
 }
@@ -118,6 +120,26 @@ pub struct Group {
     pub session: PathBuf,
     /// Beside it: the supervisor itself, because a group that limits others holds no process.
     pub supervisor: PathBuf,
+}
+
+/// Who decides what a socket is bound and connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sockets {
+    /// The kernel: by namespaces, or nothing is asked of it.
+    Kernel,
+    /// The supervisor, which performs the call.
+    Supervisor {
+        /// A compiled seccomp program that sends it these calls.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        filter: Vec<u8>,
+        /// Unix sockets of the host that may be connected to, and directories of such.
+        unix: Vec<PathBuf>,
+        /// Those of AF_UNIX are the kernel's to decide nevertheless.
+        unix_by_landlock: bool,
+    },
+    /// Those that have names are not made, because of this.
+    Refused(String),
 }
 
 /// Who has the terminal's signals.
@@ -169,6 +191,7 @@ pub struct Plan {
     /// A compiled seccomp program, eight bytes an instruction.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub filter: Vec<u8>,
+    pub sockets: Sockets,
     pub limits: Vec<(Limit, u64)>,
     /// Seconds until the session is ended.
     pub wall: Option<u64>,

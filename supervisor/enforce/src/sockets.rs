@@ -111,16 +111,16 @@ fn one(mut rest: &[u8]) -> Option<Socket> {
     })
 }
 
-fn aligned(length: usize) -> usize {
+pub fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
 }
 
-fn native_u16(bytes: &[u8], at: usize) -> Option<u16> {
+pub fn native_u16(bytes: &[u8], at: usize) -> Option<u16> {
     let part = bytes.get(at..at + 2)?;
     part.try_into().ok().map(u16::from_ne_bytes)
 }
 
-fn native_u32(bytes: &[u8], at: usize) -> Option<u32> {
+pub fn native_u32(bytes: &[u8], at: usize) -> Option<u32> {
     let part = bytes.get(at..at + 4)?;
     part.try_into().ok().map(u32::from_ne_bytes)
 }

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use stockade_enforce::{
-    Architecture, Cgroup, HostFacts, Kind, Level, NoFilters, Plan, Request, Socket, Source,
-    Terminal, Tree, environment,
+    Architecture, Cgroup, HostFacts, Kind, Level, NoFilters, Notify, Plan, Request, Socket,
+    Sockets, Source, Terminal, Tree, environment,
 };
 use stockade_policy::{Context, Layer, Policy, Sources};
 
@@ -122,6 +122,7 @@ fn facts() -> HostFacts {
         gid: 1000,
         groups: vec![1000],
         cgroup: Cgroup::WithoutControllers,
+        notify: Notify::Possible,
         // one where it was bound, one that was renamed, one whose name another has now, one hidden
         sockets: [
             ("/home/u/w/dev.sock", 1),
@@ -222,8 +223,9 @@ fn answers(plan: &Plan) -> String {
         None => out += "landlock none\n",
         Some(l) => writeln!(
             out,
-            "landlock files {:#x} scopes {:#x} rules {}",
+            "landlock files {:#x} network {:#x} scopes {:#x} rules {}",
             l.files,
+            l.network,
             l.scopes,
             l.rules.len()
         )
@@ -255,6 +257,10 @@ fn compare(name: &str, text: &str) {
 fn json(mut plan: Plan) -> String {
     assert!(!plan.filter.is_empty());
     plan.filter.clear();
+    if let Sockets::Supervisor { filter, .. } = &mut plan.sockets {
+        assert!(!filter.is_empty());
+        filter.clear();
+    }
     serde_json::to_string_pretty(&plan).unwrap() + "\n"
 }
 

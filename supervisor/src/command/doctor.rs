@@ -34,6 +34,7 @@ pub fn run(json: bool) -> Result<u8, Failure> {
             print(t)?;
         }
         say(&format!("landlock    ABI {}", facts.landlock_abi))?;
+        say(&format!("sockets     {}", sockets(&facts)))?;
         say(&format!("cgroup      {}", cgroup(&facts.cgroup)))?;
     }
     Ok(u8::from(!tried.iter().any(|t| t.held)))
@@ -49,6 +50,14 @@ fn print(tried: &Tried) -> Result<(), Failure> {
         say(&format!("  fix       {fix}"))?;
     }
     Ok(())
+}
+
+/// At level `landlock`.
+fn sockets(facts: &HostFacts) -> String {
+    match facts.notify.why_not() {
+        None => "level landlock has them, performed by the supervisor".into(),
+        Some(why) => format!("level landlock has none with names: {why}"),
+    }
 }
 
 fn cgroup(found: &Cgroup) -> &'static str {

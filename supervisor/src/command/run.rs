@@ -11,7 +11,7 @@ use crate::keeper::Keeper;
 use crate::output::{complain, escaped};
 use crate::protect::Seen;
 use crate::session::{self, Over, Watch};
-use crate::{installation, layers, own, protect, show};
+use crate::{broker, installation, layers, own, protect, show};
 use nix::sys::resource::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -403,7 +403,11 @@ fn launched(asked: &Asked<'_>, at: &AtLevel) -> Result<Launched, Failure> {
     let prepared = Prepared::new(home, &at.copies, risky).map_err(copies)?;
     let launched = launch(&at.plan);
     // the step that failed may have come after the terminal was handed over
-    let session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
+    let mut session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
+    if let Some(listener) = session.listener() {
+        // the session ends with its handle
+        broker::start(listener, &at.plan).map_err(Failure::Performing)?;
+    }
     let copy_back = match session.home() {
         Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(copies)?),
         None => None,

@@ -5,7 +5,7 @@ use crate::plan::{Landlock, Level};
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use stockade_policy::Requirement as R;
 
 /// Rights of include/uapi/linux/landlock.h, with the ABI that has them.
@@ -31,6 +31,9 @@ pub mod right {
     pub const OF_FILES: u64 =
         EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV | RESOLVE_UNIX;
 }
+
+/// LANDLOCK_ACCESS_NET_BIND_TCP and CONNECT_TCP, ABI 4: where no rule gives a port, none is.
+pub const TCP: u64 = 3;
 
 /// LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and LANDLOCK_SCOPE_SIGNAL, ABI 6.
 pub const SCOPES: u64 = 3;
@@ -140,14 +143,14 @@ fn alone(requirement: &R, abi: u32) -> Hold {
     }
 }
 
-/// The calling thread, for good. Paths are opened as the session sees them; one that is gone
+/// The calling thread, for good; the ruleset is returned. Paths are opened as the session sees them; one that is gone
 /// since the plan was made gives nothing.
-pub fn restrict(plan: &Landlock) -> Result<(), (Option<usize>, Errno)> {
+pub fn restrict(plan: &Landlock) -> Result<OwnedFd, (Option<usize>, Errno)> {
     let whole = |e| (None, e);
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let ruleset = sys::landlock_ruleset(plan.files, plan.scopes).map_err(whole)?;
+    let ruleset = sys::landlock_ruleset(plan.files, plan.network, plan.scopes).map_err(whole)?;
     for (n, rule) in plan.rules.iter().enumerate() {
         let at = |e| (Some(n), e);
         let fd = match openat2(AT_FDCWD, &rule.path, how) {
@@ -156,13 +159,14 @@ pub fn restrict(plan: &Landlock) -> Result<(), (Option<usize>, Errno)> {
         };
         sys::landlock_allow(ruleset.as_fd(), fd.as_fd(), rule.rights).map_err(at)?;
     }
-    sys::landlock_restrict(ruleset.as_fd()).map_err(whole)
+    sys::landlock_restrict(ruleset.as_fd()).map_err(whole)?;
+    Ok(ruleset)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Architecture, Cgroup, HostFacts};
+    use crate::facts::{Architecture, Cgroup, HostFacts, Notify};
 
     fn held(abi: u32) -> (Hold, &'static str) {
         let facts = HostFacts {
@@ -173,12 +177,14 @@ mod tests {
             gid: 1000,
             groups: Vec::new(),
             cgroup: Cgroup::None,
+            notify: Notify::Possible,
             sockets: Vec::new(),
         };
         let level = Level::Landlock;
         let host = Host {
             facts: &facts,
             level,
+            performed: false,
         };
         super::super::best(&R::NoWriteOutside, &host)
     }

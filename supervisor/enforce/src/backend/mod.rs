@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod comparison;
 pub mod landlock;
 pub mod namespaces;
+pub mod notify;
 pub mod rlimits;
 pub mod seccomp;
 pub mod view;
@@ -31,6 +32,8 @@ pub const NOT_MINE: Hold = Hold::None("");
 pub struct Host<'a> {
     pub facts: &'a HostFacts,
     pub level: Level,
+    /// Whether the supervisor performs the calls that name what a socket is to reach.
+    pub performed: bool,
 }
 
 pub struct Backend {
@@ -63,6 +66,10 @@ pub const BACKENDS: &[Backend] = &[
     Backend {
         name: "seccomp",
         hold: seccomp::hold,
+    },
+    Backend {
+        name: "notification",
+        hold: notify::hold,
     },
     Backend {
         name: "comparison",

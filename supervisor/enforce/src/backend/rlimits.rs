@@ -5,7 +5,11 @@ use stockade_policy::Limit;
 use stockade_policy::Requirement as R;
 
 pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
-    let Host { facts: _, level: _ } = host;
+    let Host {
+        facts: _,
+        level: _,
+        performed: _,
+    } = host;
     match requirement {
         R::Limit { limit, .. } => match limit {
             Limit::Cpu | Limit::Files | Limit::FileSize => Hold::Full,

@@ -4,7 +4,7 @@ use super::names::{self, LOOK_AT};
 use super::resolve::{Resolver, Write};
 use super::tree::Kind;
 use super::{CompileError, Request};
-use crate::backend::landlock::{SCOPES, known, right};
+use crate::backend::landlock::{SCOPES, TCP, known, right};
 use crate::plan::{Beneath, Item, Landlock, Source};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -121,6 +121,7 @@ impl Rules {
         let rules = self.given.into_iter().map(row).filter(|r| r.rights != 0);
         Landlock {
             files,
+            network: 0,
             scopes,
             rules: rules.collect(),
         }
@@ -241,7 +242,12 @@ pub fn alone(request: &Request<'_>) -> Result<Landlock, CompileError> {
     } else {
         handled &= !right::EXECUTE;
     }
-    Ok(rules.finish(handled, scopes(abi)))
+    let mut landlock = rules.finish(handled, scopes(abi));
+    // beside the filter: what a session's own call would reach
+    if abi >= 4 && !request.host_network() {
+        landlock.network = TCP;
+    }
+    Ok(landlock)
 }
 
 fn executables(request: &Request<'_>, rules: &mut Rules) -> Result<(), CompileError> {

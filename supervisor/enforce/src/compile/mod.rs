@@ -14,9 +14,9 @@ pub use resolve::Reach;
 pub use tree::{HostTree, Kind, Snapshot, Tree};
 
 use crate::backend::seccomp::{self, Filters};
-use crate::backend::{self, Hold, Host};
-use crate::facts::{Cgroup, HostFacts};
-use crate::plan::{Group, Held, Level, Limit, Partial, Plan, Terminal, Unmet};
+use crate::backend::{self, Hold, Host, notify};
+use crate::facts::{Cgroup, HostFacts, Notify, UNIX_ABI};
+use crate::plan::{Group, Held, Level, Limit, Partial, Plan, Sockets, Terminal, Unmet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use stockade_policy::{Policy, Requirement};
@@ -88,6 +88,7 @@ impl Plan {
             landlock: None,
             filter: seccomp::compile(&rules(request, &denied), request.filters)
                 .map_err(|e| CompileError::Filter(e.to_string()))?,
+            sockets: sockets(request)?,
             limits: Vec::new(),
             wall: None,
             memory: None,
@@ -138,6 +139,7 @@ impl Plan {
         let host = Host {
             facts: request.facts,
             level: request.level,
+            performed: performed(request),
         };
         for requirement in request.policy.requirements() {
             self.limit(&requirement);
@@ -236,14 +238,43 @@ fn too_low(request: &Request<'_>) -> Option<Unmet> {
     })
 }
 
+/// Whether the supervisor performs what a socket is bound and connected to: not where the host's
+/// network is shared, of which nothing is to be held.
+fn performed(request: &Request<'_>) -> bool {
+    request.level == Level::Landlock
+        && request.facts.notify == Notify::Possible
+        && !request.host_network()
+}
+
+fn sockets(request: &Request<'_>) -> Result<Sockets, CompileError> {
+    if request.level != Level::Landlock || request.host_network() {
+        return Ok(Sockets::Kernel);
+    }
+    if let Some(why) = request.facts.notify.why_not() {
+        return Ok(Sockets::Refused(why.into()));
+    }
+    let mut unix = Vec::new();
+    for rule in request.policy.paths("network", "unix") {
+        let named = names::expand(&rule.glob, rule.id.as_str(), request.tree)?;
+        unix.extend(named.iter().filter_map(|path| request.tree.real(path)));
+    }
+    let unix_by_landlock = request.facts.landlock_abi >= UNIX_ABI;
+    Ok(Sockets::Supervisor {
+        filter: notify::filter(unix_by_landlock),
+        unix,
+        unix_by_landlock,
+    })
+}
+
 fn rules<'a>(request: &'a Request<'_>, denied: &'a [String]) -> seccomp::Rules<'a> {
     let landlock = request.level == Level::Landlock;
     let unix = request.policy.of("network", "unix").next().is_some();
+    let performed = performed(request);
     seccomp::Rules {
         user_namespaces: request.allows("process.user_namespaces"),
         ptrace: request.allows("process.ptrace"),
-        inet: !landlock || request.host_network(),
-        unix: !landlock || unix || request.facts.landlock_abi >= 9,
+        inet: !landlock || request.host_network() || performed,
+        unix: !landlock || unix || performed || request.facts.landlock_abi >= UNIX_ABI,
         netlink: !landlock && !request.host_network(),
         own_processes: !landlock,
         own_group: request.terminal != Terminal::Shared,

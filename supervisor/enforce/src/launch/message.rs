@@ -19,6 +19,7 @@ pub enum Step {
     Landlock,
     Descriptors,
     Filter,
+    Listener,
     Exec,
     Fork,
     HandOut,
@@ -41,6 +42,10 @@ const STEPS: &[(Step, &str)] = &[
     (Step::Landlock, "restricting with Landlock"),
     (Step::Descriptors, "closing descriptors"),
     (Step::Filter, "installing the system call filter"),
+    (
+        Step::Listener,
+        "installing the filter that the supervisor listens to",
+    ),
     (Step::Exec, "executing the command"),
     (Step::Fork, "starting the agent's process"),
     (Step::HandOut, "passing descriptors to the supervisor"),
@@ -66,10 +71,12 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
     /// Every step is done but the exec, whose failure would follow. With it come the descriptors
-    /// of [`super::Descriptors`], those of the mounts and of the private home where it says so.
+    /// of [`super::Descriptors`], those of the mounts, of the private home and of the listener where
+    /// it says so.
     Started {
         mounts: bool,
         home: bool,
+        sockets: bool,
     },
     Failed {
         step: Step,
@@ -85,7 +92,11 @@ pub enum Message {
 impl Message {
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, a, b, c): (u32, u32, u32, i32) = match self {
-            Self::Started { mounts, home } => (1, u32::from(home), u32::from(mounts), 0),
+            Self::Started {
+                mounts,
+                home,
+                sockets,
+            } => (1, u32::from(home), u32::from(mounts), i32::from(sockets)),
             Self::Failed { step, item, errno } => (2, step.number(), item, errno),
             Self::Exited(status) => (3, 0, 0, status),
             Self::Stopped(signal) => (4, 0, 0, signal),
@@ -108,6 +119,7 @@ impl Message {
             1 => Some(Self::Started {
                 home: u32::from_ne_bytes(word(4)) != 0,
                 mounts: u32::from_ne_bytes(word(8)) != 0,
+                sockets: i32::from_ne_bytes(word(12)) != 0,
             }),
             2 => {
                 let (step, _) = STEPS.get(u32::from_ne_bytes(word(4)) as usize)?;
@@ -146,6 +158,7 @@ mod tests {
         let started = Message::Started {
             mounts: false,
             home: true,
+            sockets: true,
         };
         assert_eq!(Message::decode(&started.encode()), Some(started));
         assert_eq!(Message::decode(&[0xff; SIZE]), None);

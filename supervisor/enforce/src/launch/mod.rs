@@ -108,6 +108,15 @@ struct Descriptors {
     agent: OwnedFd,
     mounts: Option<Mounts>,
     home: Option<OwnedFd>,
+    sockets: Option<Listener>,
+}
+
+/// Where the agent's calls arrive that the supervisor performs.
+#[derive(Debug)]
+pub struct Listener {
+    pub notifications: OwnedFd,
+    /// The session's own Landlock rules, for [`crate::performing::as_the_session`].
+    pub ruleset: OwnedFd,
 }
 
 /// A running session.
@@ -164,7 +173,11 @@ pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
     let lost = |errno| LaunchError::Lost(MESSAGES, errno);
     let (message, fds) = receive(&starting.control).map_err(lost)?;
     match message {
-        Some(Message::Started { mounts, home }) => match descriptors(fds, mounts, home) {
+        Some(Message::Started {
+            mounts,
+            home,
+            sockets,
+        }) => match descriptors(fds, mounts, home, sockets) {
             Some(descriptors) => Ok(Session {
                 stage: starting,
                 descriptors,
@@ -185,7 +198,7 @@ pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
 }
 
 /// As the agent's process handed them out, in its order.
-fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool) -> Option<Descriptors> {
+fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool, sockets: bool) -> Option<Descriptors> {
     let mut fds = fds.into_iter();
     let agent = fds.next()?;
     let mounts = if mounts {
@@ -198,10 +211,20 @@ fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool) -> Option<Descriptor
         None
     };
     let home = if home { Some(fds.next()?) } else { None };
+    let sockets = if sockets {
+        let ruleset = fds.next()?;
+        Some(Listener {
+            notifications: fds.next()?,
+            ruleset,
+        })
+    } else {
+        None
+    };
     Some(Descriptors {
         agent,
         mounts,
         home,
+        sockets,
     })
 }
 
@@ -332,6 +355,11 @@ impl Session {
     /// The session's private home, seen from outside of the session.
     pub fn home(&self) -> Option<BorrowedFd<'_>> {
         self.descriptors.home.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What the supervisor is to perform comes here; given once.
+    pub fn listener(&mut self) -> Option<Listener> {
+        self.descriptors.sockets.take()
     }
 
     /// To the agent's own process.

@@ -2,7 +2,8 @@
 
 use super::message::{Message, Step};
 use crate::backend::{cgroup, landlock, view};
-use crate::plan::{Level, Limit, Plan, Terminal};
+use crate::performing::drop_capabilities;
+use crate::plan::{Level, Limit, Plan, Sockets, Terminal};
 use crate::sys::{self, Fork};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -288,7 +289,7 @@ fn let_go(keep: &[BorrowedFd<'_>]) -> Outcome<()> {
 /// init keeps nothing that the agent could want.
 fn confine_init(filter: &[u8]) -> Outcome<()> {
     ignore_terminal().map_err(at(Step::Limits))?;
-    drop_capabilities()?;
+    drop_capabilities().map_err(at(Step::Capabilities))?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
     sys::install_filter(filter).map_err(at(Step::Filter))
 }
@@ -405,7 +406,7 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
     if plan.level == Level::Namespaces {
         own_null().map_err(at(Step::Descriptors))?;
     }
-    let handed_out = hand_out(plan).map_err(at(Step::HandOut))?;
+    let mut handed_out = hand_out(plan).map_err(at(Step::HandOut))?;
     for (limit, amount) in &plan.limits {
         let resource = match limit {
             Limit::Cpu => Resource::RLIMIT_CPU,
@@ -414,14 +415,21 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
         };
         setrlimit(resource, *amount, *amount).map_err(at(Step::Limits))?;
     }
-    drop_capabilities()?;
+    drop_capabilities().map_err(at(Step::Capabilities))?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
-    if let Some(rules) = &plan.landlock {
-        landlock::restrict(rules).map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
-    }
+    let restricted = plan.landlock.as_ref().map(landlock::restrict).transpose();
+    let ruleset = restricted.map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
     sys::close_from_at_exec(3).map_err(at(Step::Descriptors))?;
-    started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
-    sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
+    if let (Sockets::Supervisor { filter, .. }, Some(ruleset)) = (&plan.sockets, ruleset) {
+        // the listener is the filter's: both filters come before what is left, which they allow
+        sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
+        handed_out.push(ruleset);
+        handed_out.push(sys::notify::listen_with(filter).map_err(at(Step::Listener))?);
+        started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
+    } else {
+        started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
+        sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
+    }
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
 }
 
@@ -496,6 +504,7 @@ fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) -> Result<(),
     let message = Message::Started {
         mounts: plan.level == Level::Namespaces,
         home: plan.private_home.is_some(),
+        sockets: matches!(plan.sockets, Sockets::Supervisor { .. }),
     }
     .encode();
     sendmsg::<()>(
@@ -506,14 +515,4 @@ fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) -> Result<(),
         None,
     )
     .map(drop)
-}
-
-/// From every set, bounding included where that may be changed: without CAP_SETPCAP there is
-/// nothing to drop and no_new_privs keeps it so.
-fn drop_capabilities() -> Outcome<()> {
-    let failed = at(Step::Capabilities);
-    if sys::may_drop_bounding().map_err(&failed)? {
-        sys::drop_bounding().map_err(&failed)?;
-    }
-    sys::drop_capabilities().map_err(&failed)
 }

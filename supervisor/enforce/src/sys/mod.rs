@@ -1,6 +1,8 @@
 //! System calls that no library of ours wraps: one call each.
 #![allow(unsafe_code, reason = "the only module that may; each call argues")]
 
+pub mod notify;
+
 use nix::errno::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -188,6 +190,10 @@ pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<()> {
 
 /// Installs a classic BPF program as this thread's seccomp filter.
 pub fn install_filter(program: &[u8]) -> Result<()> {
+    set_filter(program, 0).map(drop)
+}
+
+fn set_filter(program: &[u8], flags: libc::c_ulong) -> Result<libc::c_long> {
     let mut instructions: Vec<libc::sock_filter> = program
         .chunks_exact(8)
         .map(|b| libc::sock_filter {
@@ -207,11 +213,10 @@ pub fn install_filter(program: &[u8]) -> Result<()> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0,
+            flags,
             &raw const program,
         )
-    })?;
-    Ok(())
+    })
 }
 
 /// Sets the loopback device of this network namespace up.
@@ -263,19 +268,20 @@ pub fn landlock_abi() -> Result<u32> {
     }
 }
 
-/// `landlock_create_ruleset(2)`. Scopes that are not asked for are left out of the size, so that
-/// a kernel before ABI 6 takes it.
-pub fn landlock_ruleset(files: u64, scopes: u64) -> Result<OwnedFd> {
+/// `landlock_create_ruleset(2)`. What is not asked for is left out of the size, so that a kernel
+/// that is too old for it takes the rest.
+pub fn landlock_ruleset(files: u64, network: u64, scopes: u64) -> Result<OwnedFd> {
     let attributes = RulesetAttributes {
         files,
-        network: 0,
+        network,
         scopes,
     };
-    let size = if scopes == 0 {
-        size_of::<u64>()
-    } else {
-        size_of::<RulesetAttributes>()
+    let words = match (network, scopes) {
+        (0, 0) => 1,
+        (_, 0) => 2,
+        (_, _) => 3,
     };
+    let size = words * size_of::<u64>();
     // SAFETY: `attributes` lives across the call and is at least `size` long.
     owned(unsafe {
         libc::syscall(

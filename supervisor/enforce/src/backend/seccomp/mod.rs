@@ -89,9 +89,13 @@ pub struct Rules<'a> {
 pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
     match requirement {
         R::NoUserNamespaces { .. } | R::SystemCalls { .. } => Hold::Full,
-        // at the level without a network namespace the filter refuses every inet socket
+        // at the level without a network namespace no inet socket is made, or what it names is
+        // looked at
+        R::NoNetwork { .. } if host.performed => Hold::FullWith("notification"),
         R::NoNetwork { .. } => Hold::Full,
-        R::UnixSockets { allowed } if host.level == Level::Landlock && allowed.is_empty() => {
+        R::UnixSockets { allowed }
+            if host.level == Level::Landlock && allowed.is_empty() && !host.performed =>
+        {
             Hold::Full
         }
         R::UnixSockets { .. } => NOT_MINE,
@@ -382,4 +386,4 @@ fn kill(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -114,19 +114,21 @@ fn a_program_is_kept_by_everything_that_it_was_made_of() {
     }
 }
 
-const EPERM: u32 = 0x0005_0000 | libc::EPERM as u32;
+pub const EPERM: u32 = 0x0005_0000 | libc::EPERM as u32;
 const ENOSYS: u32 = 0x0005_0000 | libc::ENOSYS as u32;
-const ALLOW: u32 = 0x7fff_0000;
+pub const ALLOW: u32 = 0x7fff_0000;
 
 /// What the program answers to a call of this architecture: an interpreter of classic BPF as far as
 /// seccomp filters use it, so that the bytes are tested and not what they were made from.
-fn answer(program: &[u8], name: &str, arguments: [u64; 4]) -> u32 {
-    let number = numbers(Architecture::HOST).find(|(n, _)| *n == name);
+pub fn answer(program: &[u8], name: &str, arguments: [u64; 4]) -> u32 {
+    static NUMBERS: std::sync::OnceLock<BTreeMap<&str, i32>> = std::sync::OnceLock::new();
+    let all = NUMBERS.get_or_init(|| numbers(Architecture::HOST).collect());
+    let number = all.get(name).copied();
     let architecture: u32 = match Architecture::HOST {
         Architecture::X86_64 => 0xc000_003e,
         Architecture::Aarch64 => 0xc000_00b7,
     };
-    let mut data = vec![number.unwrap().1.cast_unsigned(), architecture, 0, 0];
+    let mut data = vec![number.unwrap().cast_unsigned(), architecture, 0, 0];
     data.extend(arguments.iter().flat_map(|a| [*a as u32, (a >> 32) as u32]));
     data.resize(16, 0);
     let (mut at, mut a) = (0, 0_u32);

@@ -1,0 +1,188 @@
+//! Whose socket stands where: sock_diag(7) about single sockets, by the cookie that no other socket
+//! ever has.
+
+use crate::sockets::{aligned, native_u16, native_u32};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h, linux/unix_diag.h.
+const HEADER: usize = 16;
+const DONE: u16 = 3;
+const BY_FAMILY: u16 = 20;
+const REQUEST: u16 = 1;
+const REQUEST_DUMP: u16 = 0x301;
+const LISTENING: u8 = 10;
+const SHOW_FILE: u32 = 2;
+/// What stands before the attributes of an answer about a Unix socket, and the attribute.
+const UNIX: usize = 16;
+const FILE: u16 = 1;
+
+/// A bound Unix socket and the file that it is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnixFile {
+    pub cookie: u64,
+    /// The low half of the file's inode number.
+    pub inode: u32,
+    /// As the file system's mount names it: major, minor.
+    pub device: (u32, u32),
+}
+
+/// The cookie of the socket that would take a connection to the address, where one listens.
+pub fn tcp_listener(address: SocketAddr) -> Option<u64> {
+    let (family, octets) = match address.ip() {
+        IpAddr::V4(ip) => (nix::libc::AF_INET, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (nix::libc::AF_INET6, ip.octets().to_vec()),
+    };
+    let mut body = vec![u8::try_from(family).ok()?, 6, 0, 0];
+    body.extend([255; 4]); // every state
+    body.extend(address.port().to_be_bytes());
+    body.extend([0; 2]);
+    body.extend(&octets);
+    body.resize(8 + 4 + 32, 0);
+    // by the loopback device, the first of every network namespace: as the connection would come
+    body.extend(1_u32.to_ne_bytes());
+    body.extend([255; 8]); // any cookie
+    let mut found = None;
+    ask(REQUEST, &body, |answer| {
+        let listens = answer.get(1) == Some(&LISTENING);
+        found = listens.then(|| cookie(answer, 44)).flatten();
+    })?;
+    found
+}
+
+/// What this socket is bound to, if it still lives.
+pub fn unix_file(socket_inode: u32, socket_cookie: u64) -> Option<UnixFile> {
+    let mut found = None;
+    let body = unix_request(socket_inode, socket_cookie)?;
+    ask(REQUEST, &body, |answer| found = of_unix(answer))?;
+    found
+}
+
+/// Every bound Unix socket of this network namespace; none where the kernel has no such list.
+pub fn unix_files() -> Option<Vec<UnixFile>> {
+    let mut found = Vec::new();
+    let body = unix_request(0, u64::MAX)?;
+    ask(REQUEST_DUMP, &body, |answer| found.extend(of_unix(answer)))?;
+    Some(found)
+}
+
+fn unix_request(inode: u32, cookie: u64) -> Option<Vec<u8>> {
+    let mut body = vec![u8::try_from(nix::libc::AF_UNIX).ok()?, 0, 0, 0];
+    let halves = [cookie as u32, (cookie >> 32) as u32];
+    for word in [u32::MAX, inode, SHOW_FILE, halves[0], halves[1]] {
+        body.extend(word.to_ne_bytes());
+    }
+    Some(body)
+}
+
+fn cookie(answer: &[u8], at: usize) -> Option<u64> {
+    let (low, high) = (native_u32(answer, at)?, native_u32(answer, at + 4)?);
+    Some(u64::from(high) << 32 | u64::from(low))
+}
+
+fn of_unix(answer: &[u8]) -> Option<UnixFile> {
+    let mut rest = answer.get(UNIX..)?;
+    while !rest.is_empty() {
+        let length = usize::from(native_u16(rest, 0)?);
+        if native_u16(rest, 2)? == FILE {
+            let device = native_u32(rest, 8)?;
+            return Some(UnixFile {
+                cookie: cookie(answer, 8)?,
+                inode: native_u32(rest, 4)?,
+                // twenty bits of minor, as the kernel keeps it
+                device: (device >> 20, device & 0xf_ffff),
+            });
+        }
+        // an attribute is never shorter than its head
+        rest = rest.get(aligned(length.max(4))..).unwrap_or(&[]);
+    }
+    None
+}
+
+fn kernel() -> Option<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let protocol = SockProtocol::NetlinkSockDiag;
+    socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).ok()
+}
+
+/// None for an error, which nothing found is to a request about one socket.
+fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Option<()> {
+    let kernel = kernel()?;
+    let length = u32::try_from(HEADER + body.len()).ok()?;
+    let mut request = length.to_ne_bytes().to_vec();
+    request.extend(BY_FAMILY.to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
+    request.extend([0; 8]);
+    request.extend(body);
+    send(kernel.as_raw_fd(), &request, MsgFlags::empty()).ok()?;
+    let mut buffer = vec![0; if kind == REQUEST { 4096 } else { 1 << 16 }];
+    loop {
+        let got = match recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            got => got.ok()?,
+        };
+        let mut rest = buffer.get(..got)?;
+        while !rest.is_empty() {
+            let length = usize::try_from(native_u32(rest, 0)?).ok()?;
+            match native_u16(rest, 4)? {
+                DONE => return Some(()),
+                BY_FAMILY => each(rest.get(HEADER..length)?),
+                _ => return None,
+            }
+            rest = rest.get(aligned(length)..).unwrap_or(&[]);
+        }
+        if kind == REQUEST {
+            return Some(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::notify::option;
+    use std::net::TcpListener;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixListener;
+
+    fn cookie_of(socket: impl AsFd) -> u64 {
+        option(socket.as_fd(), nix::libc::SOL_SOCKET, nix::libc::SO_COOKIE).unwrap()
+    }
+
+    #[test]
+    fn a_listener_is_found_by_each_address_that_leads_to_it() {
+        let one = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = one.local_addr().unwrap();
+        assert_eq!(tcp_listener(address), Some(cookie_of(&one)));
+        let elsewhere = SocketAddr::new([127, 0, 0, 2].into(), address.port());
+        assert_eq!(tcp_listener(elsewhere), None);
+        let every = TcpListener::bind("0.0.0.0:0").unwrap();
+        let address = SocketAddr::new([127, 0, 0, 9].into(), every.local_addr().unwrap().port());
+        assert_eq!(tcp_listener(address), Some(cookie_of(&every)));
+        drop(every);
+        assert_eq!(tcp_listener(address), None);
+    }
+
+    #[test]
+    fn a_unix_socket_is_known_by_its_cookie_as_long_as_it_lives() {
+        let place = std::env::temp_dir().join(format!("stockade-diag-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        let listener = UnixListener::bind(place.join("s")).unwrap();
+        let socket = u32::try_from(nix::sys::stat::fstat(&listener).unwrap().st_ino).unwrap();
+        let cookie = cookie_of(&listener);
+        let found = unix_file(socket, cookie).unwrap();
+        let file = place.join("s").metadata().unwrap();
+        assert_eq!(u64::from(found.inode), file.ino() & u64::from(u32::MAX));
+        let device = (nix::libc::major(file.dev()), nix::libc::minor(file.dev()));
+        assert_eq!(found.device, device);
+        assert_eq!(unix_file(socket, cookie + 1), None);
+        assert!(unix_files().unwrap().contains(&found));
+        drop(listener);
+        assert_eq!(unix_file(socket, cookie), None);
+        std::fs::remove_dir_all(&place).unwrap();
+    }
+}
