@@ -22,10 +22,62 @@ fn main() {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["each", list] = *words {
+        return each(list);
+    }
     match attempt(&words) {
         Ok(()) => println!("ok"),
         Err(errno) => println!("{errno:?}"),
     }
+}
+
+/// Every line of a file, in this process, each with its answer.
+fn each(list: &str) {
+    for line in std::fs::read_to_string(list).unwrap_or_default().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match state(&words) {
+            Some(state) => state,
+            None => attempt(&words).map_or_else(|e| format!("{e:?}"), |()| "ok".into()),
+        };
+        println!("{line}: {answer}");
+    }
+}
+
+/// What this process is and has, rather than may.
+fn state(words: &[&str]) -> Option<String> {
+    Some(match *words {
+        ["status"] => {
+            let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let wanted = |l: &&str| {
+                ["Uid", "Gid", "Cap", "NoNew", "Seccomp"]
+                    .iter()
+                    .any(|w| l.starts_with(w))
+            };
+            let lines: Vec<_> = text.lines().filter(wanted).collect();
+            lines.join(" ").replace('\t', " ")
+        }
+        ["descriptors"] => {
+            // one more is the directory that is read
+            let all = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+            format!("{}", all.count())
+        }
+        ["limit-files"] => {
+            let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+            format!("{limit:?}")
+        }
+        ["variable", name] => format!("{:?}", std::env::var_os(name)),
+        ["processes"] => {
+            let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+            let named = |e: std::fs::DirEntry| e.file_name().to_str()?.parse::<u32>().ok();
+            let all: Vec<_> = all.filter_map(named).collect();
+            if all.len() > 4 {
+                "many".into()
+            } else {
+                "few".into()
+            }
+        }
+        _ => return None,
+    })
 }
 
 /// Under the name `sudo`, and set-user-id, it stands in for that program: `sudo -- COMMAND`.
@@ -123,6 +175,11 @@ fn attempt(words: &[&str]) -> Tried {
         ["user-namespace"] => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER),
         ["call32"] => in_a_child(call_of_32_bits),
         ["call", call] => system_call(number(call)),
+        ["mount", path] => {
+            let (none, flags) = (None::<&str>, nix::mount::MsFlags::empty());
+            nix::mount::mount(none, path, Some("tmpfs"), flags, none)
+        }
+        ["daemon"] => daemon(),
         ["tiocsti", high] => tiocsti(high == "high"),
         _ => Err(Errno::EINVAL),
     }
@@ -259,6 +316,16 @@ fn nicer(pid: i32) -> Tried {
     let who = libc::id_t::try_from(pid).unwrap_or(0);
     // SAFETY: no pointers.
     call(unsafe { libc::setpriority(libc::PRIO_PROCESS, who, 19) })
+}
+
+/// In a process group of its own, and nobody waits for it.
+fn daemon() -> Tried {
+    use std::os::unix::process::CommandExt;
+    use std::process::Stdio;
+    let mut command = std::process::Command::new("/bin/sleep");
+    command.arg("60").process_group(0).stdin(Stdio::null());
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop).map_err(of_io)
 }
 
 fn shared_memory() -> Tried {

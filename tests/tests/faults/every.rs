@@ -1,0 +1,291 @@
+//! Each system call of the supervisor, the stage, init and the agent's process, at each of its
+//! occurrences, fails with ENOMEM, EPERM and EMFILE: one fault a run.
+
+use crate::ground::{Allowed, Ground, TRIES, User, text_of, users};
+use libseccomp::ScmpSyscall;
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use stockade_tests::{LEVELS, full};
+
+const ERRNOS: [Errno; 3] = [Errno::ENOMEM, Errno::EPERM, Errno::EMFILE];
+/// Of a series, where not all are wanted, besides the first of each call.
+const PART: usize = 30;
+
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    generation: u32,
+    call: i32,
+    at: u32,
+    errno: Errno,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = ScmpSyscall::from_raw_syscall(self.call).get_name();
+        let name = name.unwrap_or_else(|_| self.call.to_string());
+        write!(
+            f,
+            "generation {} {name} {} {:?}",
+            self.generation, self.at, self.errno
+        )
+    }
+}
+
+/// One level that is required, or what the host allows.
+struct Series {
+    ground: Ground,
+    options: Vec<&'static str>,
+    level: &'static str,
+    /// What the agent reports without a fault, by level.
+    expected: BTreeMap<&'static str, Vec<String>>,
+    figures: BTreeMap<&'static str, u32>,
+    wrong: Vec<String>,
+}
+
+struct Run {
+    signal: Option<i32>,
+    status: i32,
+    reported: Vec<String>,
+    said: String,
+    report: String,
+}
+
+impl Series {
+    fn new(name: &str, user: User, options: &[&'static str], level: &'static str) -> Self {
+        let mut series = Self {
+            ground: Ground::new(name, user),
+            options: options.to_vec(),
+            level,
+            expected: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            wrong: Vec::new(),
+        };
+        for level in LEVELS {
+            let run = series.run(&["--require", level], None);
+            assert_eq!(run.status, 0, "{level}: {}", run.said);
+            assert_eq!(
+                series.ground.wrong(),
+                Vec::<String>::new(),
+                "{level}: {}",
+                run.said
+            );
+            confined(level, &run.reported);
+            series.expected.insert(level, run.reported);
+            series.ground.restore();
+        }
+        series
+    }
+
+    fn run(&self, options: &[&str], fault: Option<Fault>) -> Run {
+        let fault = fault.map(|f| {
+            [
+                i64::from(f.generation),
+                i64::from(f.call),
+                i64::from(f.at),
+                f.errno as i64,
+            ]
+        });
+        let (out, report) = self.ground.injected(options, fault);
+        Run {
+            signal: out.status.signal(),
+            status: out.status.code().unwrap_or(-1),
+            reported: text_of(&out.stdout).lines().map(str::to_owned).collect(),
+            said: text_of(&out.stderr),
+            report,
+        }
+    }
+
+    /// Every call that a run without a fault makes, as often as it makes it.
+    fn faults(&self) -> Vec<Fault> {
+        let run = self.run(&self.options, None);
+        self.ground.restore();
+        let mut all = Vec::new();
+        for line in run.report.lines() {
+            let numbers: Vec<i32> = line.split(' ').filter_map(|n| n.parse().ok()).collect();
+            let [generation, call, times] = *numbers else {
+                panic!("{line}");
+            };
+            let (generation, times) = (generation.unsigned_abs(), times.unsigned_abs());
+            let each = (1..=times).flat_map(|at| ERRNOS.map(|errno| (at, errno)));
+            all.extend(each.map(|(at, errno)| Fault {
+                generation,
+                call,
+                at,
+                errno,
+            }));
+        }
+        if full() {
+            return all;
+        }
+        let step = all.len() / PART;
+        let errno = |f: &Fault| ERRNOS[(f.call.unsigned_abs() + f.at) as usize % ERRNOS.len()];
+        let mut n = 0;
+        all.retain(|f| {
+            n += 1;
+            (f.at == 1 && f.errno == errno(f)) || n % step == 0
+        });
+        all
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.figures.entry(what).or_default() += 1;
+    }
+
+    fn try_all(mut self, name: &str) {
+        let faults = self.faults();
+        for fault in faults {
+            self.ground.restore();
+            let run = self.run(&self.options, Some(fault));
+            self.count("runs");
+            if run.report.starts_with("hit") {
+                self.count("hit");
+            }
+            let mut wrong = self.judged(fault, &run);
+            wrong.extend(self.ground.wrong());
+            if !wrong.is_empty() {
+                let (status, said) = (run.status, &run.said);
+                let wrong = wrong.join("; ");
+                self.wrong
+                    .push(format!("{fault}: {wrong} (status {status}):\n{said}"));
+            }
+        }
+        let figures = &self.figures;
+        println!("{name}: {figures:?}");
+        let n = self.wrong.len();
+        assert!(
+            n == 0,
+            "{name}: {n} of {figures:?}\n{}",
+            self.wrong.join("\n")
+        );
+    }
+
+    fn judged(&mut self, fault: Fault, run: &Run) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if run.signal.is_some() {
+            return vec![format!("hangs ({:?})", run.signal)];
+        }
+        if run.said.contains("panicked") {
+            wrong.push("panics".into());
+        }
+        wrong.extend(
+            run.report
+                .lines()
+                .filter(|l| l.starts_with("left"))
+                .map(str::to_owned),
+        );
+        let fell = run.said.contains("stockade: level landlock (");
+        let level = if fell { "landlock" } else { self.level };
+        if fell && self.options.contains(&"--require") {
+            wrong.push("another level than the required one".into());
+        }
+        let expected = &self.expected[level];
+        let differs = run
+            .reported
+            .iter()
+            .zip(expected)
+            .find(|(is, should)| is != should);
+        if let Some((is, should)) = differs {
+            wrong.push(format!("`{is}` is not `{should}`"));
+        }
+        let whole = run.reported.len() == expected.len();
+        if run.reported.is_empty() {
+            self.count("not started");
+            wrong.extend(ended(fault, run));
+        } else if run.status == 0 && whole {
+            self.count(if fell {
+                "ran a level lower"
+            } else {
+                "ran confined"
+            });
+        } else {
+            self.count("ended while it ran");
+            wrong.extend(ended(fault, run));
+        }
+        wrong
+    }
+}
+
+/// What is wrong with how a run ended that stockade itself ended.
+fn ended(fault: Fault, run: &Run) -> Option<String> {
+    let says = |text: &str| run.said.contains(text);
+    // the loader and Rust's start before stockade's first line, and where memory has run out:
+    // SIGABRT, SIGSEGV, or 127
+    let before = fault.generation == 0 && run.reported.is_empty();
+    if (before && matches!(run.status, 127 | 134 | 139)) || says("memory allocation of") {
+        return None;
+    }
+    let before = ["signal: 6", "signal: 11", "status: 127"];
+    if fault.generation == 1 && run.status == 125 && before.iter().any(|b| says(b)) {
+        return None;
+    }
+    if !says("stockade: ") {
+        return Some("no message".into());
+    }
+    // as `env` says it of the command's own exec
+    let execs = fault.generation > 0 && fault.call == nix::libc::SYS_execve as i32;
+    if run.status != 125 && !(execs && run.status == 126) {
+        return Some("not 125".into());
+    }
+    // two libraries, two texts; libseccomp keeps its reason to itself
+    let by_std = std::io::Error::from(fault.errno).to_string();
+    let by_std = by_std.split(" (os error").next().unwrap_or_default();
+    let named = [fault.errno.desc(), by_std, "libseccomp"];
+    // the stage has no other way to say it
+    let channel = [nix::libc::SYS_sendto as i32, nix::libc::SYS_fcntl as i32];
+    if fault.generation > 0 && channel.contains(&fault.call) && says("exit status: 125") {
+        return None;
+    }
+    (!named.iter().any(|n| says(n))).then(|| "does not name the errno".into())
+}
+
+/// Without a fault: what is allowed is allowed, and everything else refused.
+fn confined(level: &str, reported: &[String]) {
+    assert_eq!(reported.len(), TRIES.len(), "{level}");
+    for (line, (words, allowed)) in reported.iter().zip(TRIES) {
+        let got = line.ends_with(": ok");
+        let right = match allowed {
+            Allowed::Nowhere => !got,
+            Allowed::Everywhere => got,
+            Allowed::At(where_) => got == (*where_ == level),
+            Allowed::State => match *words {
+                "status" => [
+                    "CapPrm: 0000000000000000",
+                    "CapEff: 0000000000000000",
+                    "NoNewPrivs: 1",
+                    "Seccomp: 2",
+                ]
+                .iter()
+                .all(|part| line.contains(part)),
+                // the standard ones and the directory that is read
+                "descriptors" => line == "descriptors: 4",
+                "limit-files" => line == "limit-files: Ok((30, 30))",
+                "processes" => line.ends_with("few") == (level == "namespaces"),
+                variable => line == &format!("{variable}: None"),
+            },
+        };
+        assert!(right, "{level}: {line}");
+    }
+}
+
+fn series(name: &str, options: &[&'static str], level: &'static str) {
+    for user in users() {
+        let name = format!("{name}-{user:?}");
+        Series::new(&name, user, options, level).try_all(&name);
+    }
+}
+
+#[test]
+fn a_fault_at_level_namespaces_opens_nothing() {
+    series("namespaces", &["--require", "namespaces"], "namespaces");
+}
+
+#[test]
+fn a_fault_at_level_landlock_opens_nothing() {
+    series("landlock", &["--require", "landlock"], "landlock");
+}
+
+#[test]
+fn a_fault_where_the_level_is_open_opens_nothing() {
+    series("any", &[], "namespaces");
+}
