@@ -31,6 +31,9 @@ fn main() -> std::process::ExitCode {
     let mut size = SigSet::empty();
     size.add(Signal::SIGXFSZ);
     size.thread_block().unwrap_or(());
+    // a caller that ignores its own children's ends must not make the session's unseen: nobody
+    // would hear of them, here or in the stage (kernel/signal.c, do_notify_parent)
+    stockade_enforce::default_action(Signal::SIGCHLD).unwrap_or(());
     let arguments =
         match cli::Arguments::try_parse_from(cli::with_run(std::env::args_os().collect())) {
             Ok(arguments) => arguments,
