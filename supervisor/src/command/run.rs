@@ -357,7 +357,10 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
                 refused = Some((level, error));
             }
             Err(error) => {
-                asked.folder.remove()?;
+                // why it failed says more than what is left of it
+                if let Err(left) = asked.folder.remove() {
+                    left.print();
+                }
                 return Err(error);
             }
         }
