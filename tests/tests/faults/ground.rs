@@ -122,6 +122,7 @@ impl Ground {
             (stockade(), "stockade"),
             (Path::new(env!("CARGO_BIN_EXE_inject")), "inject"),
             (Path::new(env!("CARGO_BIN_EXE_without")), "without"),
+            (Path::new(env!("CARGO_BIN_EXE_probe")), "probe"),
         ] {
             install(program, &place.path().join("bin").join(name));
         }
@@ -253,6 +254,36 @@ impl Ground {
         command
     }
 
+    /// The same from a shell, which changes what stockade starts with and executes `"$@"`. The
+    /// agent's answers are in a file: a standard stream may be what is missing.
+    pub fn by_shell(&self, script: &str, options: &[&str]) -> Command {
+        let mut command = self.command("timeout");
+        command.env("PLACE", self.at("").as_os_str());
+        command
+            .args(["--foreground", "--kill-after=1", "20"])
+            .args(["bash", "-c", script, "bash"])
+            .arg(self.at("bin/stockade"));
+        command.arg("run").args(options);
+        command.arg("-w").arg(self.at("work"));
+        command.arg("--policy").arg(self.at("policy.toml"));
+        command.arg("--allow-read").arg(self.at("shown"));
+        command.args([
+            "--",
+            "/bin/sh",
+            "-c",
+            "cd \"$0\" && ./probe each tries > report",
+        ]);
+        command.arg(self.at("work"));
+        command
+    }
+
+    /// What the agent of the last such session answered.
+    pub fn report(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.at("work/report")).unwrap_or_default();
+        drop(std::fs::remove_file(self.at("work/report")));
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// A session under `inject`, with the fault if there is one, and what `inject` reports.
     pub fn injected(&self, options: &[&str], fault: Option<[i64; 4]>) -> (Output, String) {
         let report = self.at("home/.report");
@@ -315,7 +346,8 @@ impl Ground {
             ("work/.vscode", &["tasks.json"]),
             ("outside", &["file", "sock", "tool"]),
             ("shown", &["file"]),
-            ("home", &[".local", ".ssh"]),
+            // `root` is a mount point of one of the callers
+            ("home", &[".local", ".ssh", "root"]),
         ] {
             for entry in std::fs::read_dir(self.at(folder)).unwrap() {
                 let name = entry.unwrap().file_name();
@@ -328,6 +360,40 @@ impl Ground {
         }
         wrong
     }
+}
+
+/// Whether what is allowed is allowed, and everything else refused.
+pub fn confined(level: &str, reported: &[String]) -> Result<(), String> {
+    if reported.len() != TRIES.len() {
+        return Err(format!("{level}: {} answers: {reported:?}", reported.len()));
+    }
+    for (line, (words, allowed)) in reported.iter().zip(TRIES) {
+        let got = line.ends_with(": ok");
+        let right = match allowed {
+            Allowed::Nowhere => !got,
+            Allowed::Everywhere => got,
+            Allowed::At(where_) => got == (*where_ == level),
+            Allowed::State => match *words {
+                "status" => [
+                    "CapPrm: 0000000000000000",
+                    "CapEff: 0000000000000000",
+                    "NoNewPrivs: 1",
+                    "Seccomp: 2",
+                ]
+                .iter()
+                .all(|part| line.contains(part)),
+                // the standard ones and the directory that is read
+                "descriptors" => line == "descriptors: 4",
+                "limit-files" => line == "limit-files: Ok((30, 30))",
+                "processes" => line.ends_with("few") == (level == "namespaces"),
+                variable => line == &format!("{variable}: None"),
+            },
+        };
+        if !right {
+            return Err(format!("{level}: {line}"));
+        }
+    }
+    Ok(())
 }
 
 pub fn text_of(bytes: &[u8]) -> String {

@@ -3,3 +3,4 @@
 mod every;
 mod ground;
 mod steps;
+mod surroundings;
