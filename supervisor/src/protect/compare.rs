@@ -4,6 +4,7 @@
 use super::beneath;
 use super::quarantine::{Quarantine, What, put_back};
 use super::record::{KEPT, Mark, Record, covers};
+use super::settle::Settled;
 use super::stamp::Stamp;
 use super::walk::{Found, Seen, walk};
 use crate::exit::Failure;
@@ -32,6 +33,8 @@ pub struct Comparison<'a> {
     /// Until something is moved.
     seen: Seen,
     pub findings: Vec<Finding>,
+    /// For the other sessions.
+    pub settled: Settled,
 }
 
 impl<'a> Comparison<'a> {
@@ -50,6 +53,7 @@ impl<'a> Comparison<'a> {
             opened: BTreeSet::new(),
             seen: Seen::default(),
             findings: Vec::new(),
+            settled: Settled::default(),
         }
     }
 
@@ -167,12 +171,15 @@ impl<'a> Comparison<'a> {
             .filter_map(|p| p.file_name())
             .collect();
         let names: Vec<&OsStr> = names.into_iter().collect();
-        let root = self.record.root(folder);
+        let (path, root) = (folder, self.record.root(folder));
         let back = self.quarantine.give_back(&id, root, folder, mode, &names);
         self.seen.forget();
         let folder = folder.display();
         match back {
-            Ok(()) => self.note(format!("{folder} holds what it held before, and no more")),
+            Ok(()) => {
+                self.settled.again(path, self.record);
+                self.note(format!("{folder} holds what it held before, and no more"));
+            }
             Err(error) => self.grave(format!("{folder} could not be made again: {error}")),
         }
         true
@@ -248,10 +255,12 @@ impl<'a> Comparison<'a> {
         self.findings.extend(risks);
     }
 
-    fn put_back(&self, name: &Path) -> Result<(), nix::errno::Errno> {
+    fn put_back(&mut self, name: &Path) -> Result<(), nix::errno::Errno> {
         let kept = self.record.original(self.folder, name);
         self.seen.forget();
-        put_back(&kept, self.record.root(name), name)
+        put_back(&kept, self.record.root(name), name)?;
+        self.settled.again(name, self.record);
+        Ok(())
     }
 
     /// What the session made of a protected name goes, and what was there comes back.
@@ -291,6 +300,7 @@ impl<'a> Comparison<'a> {
         self.seen.forget();
         match self.quarantine.take(self.record.root(name), name, mark) {
             Ok(id) => {
+                self.settled.touch(name);
                 self.grave(format!(
                     "{shown} {what} and is in the quarantine ({because}); `stockade quarantine show {id}`"
                 ));

@@ -7,6 +7,7 @@ mod compare;
 mod nested;
 pub mod quarantine;
 pub mod record;
+mod settle;
 mod stamp;
 mod walk;
 
@@ -53,6 +54,7 @@ pub fn begin(
     seen: &Seen,
 ) -> Result<Guard, Failure> {
     let Folder { id, path: folder } = folder;
+    let _turn = settle::turn(state)?;
     let reach = Reach::new(policy);
     let mut record = Record::new(id, policy, group, level == Level::Namespaces);
     for rule in policy.of("filesystem", "protect") {
@@ -134,7 +136,9 @@ impl Guard {
     /// When nothing of the session runs any more. `outside` is what programs outside made of names
     /// that they replaced: that is no change of the session's. Says whether all was compared; where
     /// not, the record stays and the next run compares again, once.
-    pub fn finish(self, outside: &BTreeMap<PathBuf, Stamp>) -> (Vec<Finding>, bool) {
+    pub fn finish(mut self, outside: &BTreeMap<PathBuf, Stamp>) -> (Vec<Finding>, bool) {
+        let turn = settle::turn(&self.state);
+        settle::apply(&mut self.record, &self.folder);
         let quarantine = Quarantine::new(&self.state, &self.record.session);
         let mut comparison = Comparison::new(&self.record, &self.folder, &quarantine, outside);
         // what is only reported may hold what is denied
@@ -147,7 +151,19 @@ impl Guard {
         if let Err(failure) = nested::compare(&mut comparison) {
             comparison.grave(format!("new repositories could not be compared: {failure}"));
         }
-        let mut findings = comparison.findings;
+        let Comparison {
+            mut findings,
+            settled,
+            ..
+        } = comparison;
+        if let Err(error) = settled.tell(&self.state, &self.record.session) {
+            findings.push(Finding::grave(format!(
+                "sessions that go on could not be told what was moved: what they say of it at their end may be wrong: {error}"
+            )));
+        }
+        if let Err(failure) = turn {
+            findings.push(Finding::grave(format!("compared beside others: {failure}")));
+        }
         let open = doubt::take();
         let compared = open.is_none();
         if let Some((path, error)) = open {

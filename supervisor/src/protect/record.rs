@@ -107,6 +107,12 @@ impl Record {
         }
     }
 
+    /// Of a session that lives or is still to be finished.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let file = File::open(folder.join(NAME)).ok()?;
+        serde_json::from_reader(std::io::BufReader::new(file)).ok()
+    }
+
     /// Nothing is to be compared any more, whatever else of its folder can't be removed.
     pub fn finished(folder: &Path) {
         // not there where the session did not get so far, or is finished
@@ -247,7 +253,7 @@ pub fn left_behind(state: &Path) -> Vec<Left> {
             path: entry.path(),
         };
         if let Some(lock) = unlocked(&folder.path.join(NAME)) {
-            let record = serde_json::from_reader(std::io::BufReader::new(&*lock)).ok();
+            let record = Record::read(&folder.path);
             out.push(Left {
                 folder,
                 record,
