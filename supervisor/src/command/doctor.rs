@@ -105,10 +105,12 @@ fn try_level(level: Level) -> Result<(), String> {
             return Err(format!("{}: {}", unmet.requirement, unmet.why));
         }
         asked.folder.prepare(&plan, &[]).map_err(text)?;
-        let outcome = launch(&plan).map_err(|e| e.to_string()).and_then(|s| {
-            let over = session::attend(s, &plan, &mut []);
-            over.result.map(|_| ()).map_err(|e| e.to_string())
-        });
+        let outcome = launch(&plan, None)
+            .map_err(|e| e.to_string())
+            .and_then(|s| {
+                let over = session::attend(s, &plan, &mut []);
+                over.result.map(|_| ()).map_err(|e| e.to_string())
+            });
         asked.folder.remove().map_err(text)?;
         outcome
     })();

@@ -376,7 +376,7 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let group = at.plan.group.clone();
     let level = at.plan.level;
     let guard = protect::begin(&at.policy, &asked.state, folder, group, level, &at.seen)?;
-    match certain().and_then(|()| launched(asked, &at)) {
+    match certain().and_then(|()| launched(asked, &at, &guard)) {
         Ok((session, copy_back, mounts)) => Ok(Started {
             session,
             at,
@@ -398,13 +398,13 @@ type Launched = (
     Option<protect::MountsAgain>,
 );
 
-fn launched(asked: &Asked<'_>, at: &AtLevel) -> Result<Launched, Failure> {
+fn launched(asked: &Asked<'_>, at: &AtLevel, guard: &protect::Guard) -> Result<Launched, Failure> {
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
     let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
     let risky = asked.agent.as_ref().map_or(&[][..], |a| &a.risky);
     let prepared = Prepared::new(home, &at.copies, risky).map_err(copies)?;
-    let launched = launch(&at.plan);
+    let launched = launch(&at.plan, Some(guard.lock()));
     // the step that failed may have come after the terminal was handed over
     let mut session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
     if let Some(listener) = session.listener() {

@@ -34,7 +34,7 @@ pub struct Comparison<'a> {
     seen: Seen,
     pub findings: Vec<Finding>,
     /// For the other sessions.
-    pub settled: Settled,
+    settled: Settled,
 }
 
 impl<'a> Comparison<'a> {
@@ -317,6 +317,10 @@ impl<'a> Comparison<'a> {
                 None
             }
         }
+    }
+
+    pub fn over(self) -> (Vec<Finding>, Settled) {
+        (self.findings, self.settled)
     }
 
     pub fn note(&mut self, text: String) {

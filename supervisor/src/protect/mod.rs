@@ -26,6 +26,7 @@ use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use stockade_enforce::{Group, Level, Reach, doubt};
 use stockade_policy::{Glob, Policy, Rule};
@@ -39,7 +40,7 @@ pub struct Guard {
     folder: PathBuf,
     state: PathBuf,
     /// Of the record: while this is held, no later run takes the session for a killed one.
-    _lock: Flock<File>,
+    lock: Flock<File>,
     /// By the session itself; else by a later run, because it was killed or could not compare.
     own: bool,
 }
@@ -84,7 +85,7 @@ pub fn begin(
     let lock = record.write(folder)?;
     record.keep_originals(folder)?;
     Ok(Guard {
-        _lock: lock,
+        lock,
         own: true,
         record,
         folder: folder.into(),
@@ -133,6 +134,11 @@ fn add(to: &mut BTreeMap<PathBuf, Stamp>, paths: Vec<PathBuf>, of: fn(&Path) -> 
 }
 
 impl Guard {
+    /// For what must end before another run may finish the session.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
     /// When nothing of the session runs any more. `outside` is what programs outside made of names
     /// that they replaced: that is no change of the session's. Says whether all was compared; where
     /// not, the record stays and the next run compares again, once.
@@ -151,11 +157,7 @@ impl Guard {
         if let Err(failure) = nested::compare(&mut comparison) {
             comparison.grave(format!("new repositories could not be compared: {failure}"));
         }
-        let Comparison {
-            mut findings,
-            settled,
-            ..
-        } = comparison;
+        let (mut findings, settled) = comparison.over();
         if let Err(error) = settled.tell(&self.state, &self.record.session) {
             findings.push(Finding::grave(format!(
                 "sessions that go on could not be told what was moved: what they say of it at their end may be wrong: {error}"
@@ -225,7 +227,7 @@ fn finish_one(left: Left, state: &Path) -> Vec<Finding> {
     }
     Quarantine::new(state, &record.session).tidy();
     let guard = Guard {
-        _lock: lock,
+        lock,
         own: false,
         record,
         folder: folder.path,

@@ -178,12 +178,13 @@ fn written(folder: &Path, text: &[u8]) -> std::io::Result<Flock<File>> {
         .mode(0o700)
         .create(folder)?;
     let fresh = folder.join(DONE);
-    let file = File::create_new(&fresh)?;
-    let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-    let mut file = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
+    let mut file = File::create_new(&fresh)?;
+    // what the session's first process holds can't be written through
+    let locked = Flock::lock(File::open(&fresh)?, FlockArg::LockExclusiveNonblock);
+    let locked = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
     file.write_all(text)?;
     std::fs::rename(&fresh, folder.join(NAME))?;
-    Ok(file)
+    Ok(locked)
 }
 
 /// Whole or not at all.

@@ -3,6 +3,7 @@
 //! At level `landlock` the stage itself stands where init stands.
 
 mod message;
+mod orphans;
 mod remount;
 mod stage;
 
@@ -22,6 +23,7 @@ use std::io::{IoSliceMut, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
+use orphans::Behind;
 use remount::Mounts;
 pub use remount::{Again, REMOUNT, Watched, remount_stage};
 pub use stage::stage;
@@ -134,6 +136,8 @@ struct Stage {
     process: Child,
     control: OwnedFd,
     level: Level,
+    /// Where no pid namespace ends what the subreaper leaves.
+    behind: Option<Behind>,
     over: bool,
 }
 
@@ -141,6 +145,9 @@ impl Stage {
     fn wait(&mut self) -> String {
         self.over = true;
         let status = self.process.wait();
+        if let Some(behind) = self.behind.take() {
+            behind.end();
+        }
         status.map_or_else(|e| e.to_string(), |s| s.to_string())
     }
 
@@ -165,11 +172,12 @@ impl Drop for Stage {
 
 const MESSAGES: &str = "the session's messages can't be received";
 
-/// Returns when only the exec is left, or with the step that failed.
-pub fn launch(plan: &Plan) -> Result<Session, LaunchError> {
+/// Returns when only the exec is left, or with the step that failed. What is locked by `lock` stays so
+/// until nothing of the session lives, also where this process is killed.
+pub fn launch(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Session, LaunchError> {
     let group = plan.group.as_ref().map(|g| Limited::make(g, plan));
     let group = group.transpose()?;
-    let mut starting = start(plan)?;
+    let mut starting = start(plan, lock)?;
     let lost = |errno| LaunchError::Lost(MESSAGES, errno);
     let (message, fds) = receive(&starting.control).map_err(lost)?;
     match message {
@@ -228,7 +236,11 @@ fn descriptors(fds: Vec<OwnedFd>, mounts: bool, home: bool, sockets: bool) -> Op
     })
 }
 
-fn start(plan: &Plan) -> Result<Stage, LaunchError> {
+fn start(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Stage, LaunchError> {
+    let behind = match plan.level {
+        Level::Landlock => Some(Behind::stand().map_err(LaunchError::Spawn)?),
+        Level::Namespaces => None,
+    };
     let passed = pass(plan).map_err(LaunchError::Plan)?;
     let (control, theirs) = socketpair(
         AddressFamily::Unix,
@@ -252,12 +264,19 @@ fn start(plan: &Plan) -> Result<Stage, LaunchError> {
         .arg(theirs.as_raw_fd().to_string())
         .arg(passed.as_raw_fd().to_string())
         .env_clear();
+    let lock = lock.map(|lock| lock.try_clone_to_owned()).transpose();
+    let lock = lock.map_err(LaunchError::Plan)?;
+    if let Some(lock) = &lock {
+        inherit(lock).map_err(|e| LaunchError::Plan(e.into()))?;
+        command.arg(lock.as_raw_fd().to_string());
+    }
     let process = command.spawn().map_err(LaunchError::Spawn)?;
-    drop((theirs, passed));
+    drop((theirs, passed, lock));
     Ok(Stage {
         process,
         control,
         level: plan.level,
+        behind,
         over: false,
     })
 }

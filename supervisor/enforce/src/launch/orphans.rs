@@ -17,30 +17,37 @@ pub fn wait_for(pid: Pid) {
 /// `ours` says.
 pub fn end(ours: impl Fn(Pid) -> bool) {
     for _ in 0..TURNS {
-        let pids: Vec<Pid> = children().into_iter().filter(|pid| ours(*pid)).collect();
+        // what can't be read now is read the next time
+        let Ok(children) = children() else {
+            continue;
+        };
+        let pids: Vec<Pid> = children.into_iter().filter(|pid| ours(*pid)).collect();
         if pids.is_empty() {
             return;
         }
-        for pid in &pids {
+        let ends = |pid: &Pid| match kill(*pid, Signal::SIGKILL) {
             // gone already is as good
-            kill(*pid, Signal::SIGKILL).unwrap_or(());
-        }
-        for pid in pids {
-            wait_for(pid);
-        }
+            Ok(()) | Err(Errno::ESRCH) => true,
+            Err(_) => false,
+        };
+        let ended: Vec<Pid> = pids.into_iter().filter(ends).collect();
+        ended.into_iter().for_each(wait_for);
     }
 }
 
 /// Of every thread of this process.
-fn children() -> Vec<Pid> {
-    let threads = std::fs::read_dir("/proc/self/task");
+fn children() -> std::io::Result<Vec<Pid>> {
     let mut out = Vec::new();
-    for thread in threads.into_iter().flatten().flatten() {
-        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let text = match std::fs::read_to_string(thread?.path().join("children")) {
+            // the thread has ended: its children are another's
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => continue,
+            text => text?,
+        };
         let pids = text.split_ascii_whitespace().filter_map(|p| p.parse().ok());
         out.extend(pids.map(Pid::from_raw));
     }
-    out
+    Ok(out)
 }
 
 /// The supervisor stands behind the subreaper: what that one leaves when it is killed comes to it.
@@ -51,9 +58,11 @@ pub struct Behind {
 }
 
 impl Behind {
-    pub fn stand() -> Result<Self, Errno> {
+    pub fn stand() -> std::io::Result<Self> {
         prctl::set_child_subreaper(true)?;
-        Ok(Self { before: children() })
+        Ok(Self {
+            before: children()?,
+        })
     }
 
     /// When the subreaper is gone: whoever was started before, or is not confined, is somebody else's.

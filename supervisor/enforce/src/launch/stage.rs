@@ -1,6 +1,7 @@
 //! The fresh process that becomes the session: stage, init, agent. Single-threaded throughout.
 
 use super::message::{Message, Step};
+use super::orphans;
 use crate::backend::{cgroup, landlock, view};
 use crate::performing::drop_capabilities;
 use crate::plan::{Level, Limit, Plan, Sockets, Terminal};
@@ -18,7 +19,8 @@ use nix::sys::socket::{
 use nix::sys::stat::{Mode, SFlag};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{
-    Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getegid, geteuid, getpid, setpgid,
+    Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, getegid, geteuid, getpid, getppid,
+    setpgid,
 };
 use std::ffi::CString;
 use std::io::IoSlice;
@@ -50,7 +52,7 @@ fn ignore_terminal() -> Result<(), Errno> {
     TERMINAL.iter().try_for_each(|s| sys::ignore(*s))
 }
 
-/// Body of `stockade __stage CONTROL PLAN`; never returns.
+/// Body of `stockade __stage CONTROL PLAN [LOCK]`; never returns.
 pub fn stage(arguments: &[String]) -> ! {
     let fd = |n: usize| {
         arguments
@@ -60,9 +62,11 @@ pub fn stage(arguments: &[String]) -> ! {
             .and_then(sys::inherited)
     };
     let Ok(control) = fd(0) else { sys::leave(125) };
+    // of the session's record: held by the last that may have something of the session below it
+    let lock = fd(2).ok();
     let outcome = fd(1)
         .map_err(at(Step::Plan))
-        .and_then(|plan| run(&control, plan));
+        .and_then(|plan| run(&control, plan, lock.as_ref()));
     match outcome {
         Ok(status) => tell(&control, Message::Exited(status)),
         Err(failed) => fail(&control, failed),
@@ -94,7 +98,7 @@ fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
     );
 }
 
-fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
+fn run(control: &OwnedFd, plan: OwnedFd, lock: Option<&OwnedFd>) -> Outcome<i32> {
     let plan: Plan = serde_json::from_reader(std::io::BufReader::new(std::fs::File::from(plan)))
         .map_err(|e| {
             let errno = std::io::Error::from(e).raw_os_error();
@@ -109,22 +113,23 @@ fn run(control: &OwnedFd, plan: OwnedFd) -> Outcome<i32> {
         cgroup::join(&group.session).map_err(|e| (Step::Group, u32::MAX, e.errno()))?;
     }
     match plan.level {
-        Level::Namespaces => namespaced(control, &plan),
+        Level::Namespaces => namespaced(control, &plan, lock),
         Level::Landlock => {
             prctl::set_child_subreaper(true).map_err(at(Step::Namespaces))?;
             let status = serve(control, &plan, || {
                 ignore_terminal().map_err(at(Step::Limits))?;
-                let_go(&[control.as_fd()])
+                let_go(&[control], lock)
             });
             // whatever became of it
-            end_all();
+            orphans::end(|_| true);
             status
         }
     }
 }
 
-fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
+fn namespaced(control: &OwnedFd, plan: &Plan, lock: Option<&OwnedFd>) -> Outcome<i32> {
     die_with_parent().map_err(at(Step::Plan))?;
+    leave_if_gone(control).map_err(at(Step::Plan))?;
     let (uid, gid) = (geteuid(), getegid());
     let (mine, theirs) = socketpair(
         AddressFamily::Unix,
@@ -136,7 +141,7 @@ fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
     match sys::fork_into(namespaces(plan)).map_err(at(Step::Namespaces))? {
         Fork::Child => {
             drop(mine);
-            let status = init(control, plan, &theirs);
+            let status = init(control, plan, &theirs, lock);
             match status {
                 Ok(status) => sys::leave(status),
                 Err(failed) => {
@@ -149,12 +154,12 @@ fn namespaced(control: &OwnedFd, plan: &Plan) -> Outcome<i32> {
             drop(theirs);
             // the terminal's signals are the agent's; this process only waits
             ignore_terminal().map_err(at(Step::Namespaces))?;
-            let_go(&[control.as_fd(), mine.as_fd()])?;
+            let_go(&[control, &mine], lock)?;
             map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
             send(mine.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map_err(at(Step::Ids))?;
             // from here on init says what happens; the agent's status comes back on the same pair
             let status = read_status(&mine).map_err(at(Step::Wait))?;
-            wait_for(init);
+            orphans::wait_for(init);
             // without one init reported its failure itself, or was killed
             Ok(status.unwrap_or_else(|| sys::leave(125)))
         }
@@ -184,6 +189,19 @@ fn die_with_parent() -> Result<(), Errno> {
     prctl::set_pdeathsig(Signal::SIGKILL)
 }
 
+/// For a parent that ended before [`die_with_parent`] was asked: its end of the pair is closed.
+fn leave_if_gone(pair: &OwnedFd) -> Result<(), Errno> {
+    let mut fds = [PollFd::new(pair.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    if fds[0]
+        .revents()
+        .is_some_and(|r| r.contains(PollFlags::POLLHUP))
+    {
+        sys::leave(125);
+    }
+    Ok(())
+}
+
 /// One id each, equal inside and outside: files made inside belong to the user.
 fn map_ids(init: Pid, uid: u32, gid: u32) -> Result<(), Errno> {
     let write = |name: &str, text: String| {
@@ -207,18 +225,15 @@ fn read_status(from: &OwnedFd) -> Result<Option<i32>, Errno> {
     }
 }
 
-fn wait_for(pid: Pid) {
-    while waitpid(pid, None) == Err(Errno::EINTR) {}
-}
-
 /// Process 1: builds the view, starts the agent, reaps. With it dies every process inside.
-fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
+fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd, lock: Option<&OwnedFd>) -> Outcome<i32> {
     die_with_parent().map_err(at(Step::Namespaces))?;
     let mut go = [0; 1];
     let got = recv(stage.as_raw_fd(), &mut go, MsgFlags::empty());
     if got.map_err(at(Step::Ids))? != 1 {
         sys::leave(125); // the stage is gone or has reported why there is no map
     }
+    leave_if_gone(stage).map_err(at(Step::Namespaces))?;
     nix::unistd::sethostname("stockade").map_err(at(Step::Namespaces))?;
     // here, because only mounts of this mount namespace may be copied (check_mnt)
     with_all_files(|| {
@@ -232,7 +247,7 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd) -> Outcome<i32> {
     // before there is an agent that could look at this process
     prctl::set_dumpable(false).map_err(at(Step::Capabilities))?;
     let status = serve(control, plan, || {
-        let_go(&[control.as_fd(), stage.as_fd()])?;
+        let_go(&[control, stage], lock)?;
         confine_init(&plan.filter)
     })?;
     send(
@@ -257,9 +272,10 @@ fn with_all_files<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// Forks the agent, then `settles` itself, then reaps until the agent has ended.
 fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -> Outcome<i32> {
+    let parent = getpid();
     match sys::fork_into(0).map_err(at(Step::Fork))? {
         Fork::Child => {
-            let Err(failed) = agent(control, plan);
+            let Err(failed) = agent(control, plan, parent);
             fail(control, failed);
             sys::leave(125)
         }
@@ -275,7 +291,7 @@ fn serve(control: &OwnedFd, plan: &Plan, settle: impl FnOnce() -> Outcome<()>) -
 
 /// What the agent closes is closed: who reads from it sees its end, as without stockade. And what
 /// the caller left open is not kept open here.
-fn let_go(keep: &[BorrowedFd<'_>]) -> Outcome<()> {
+fn let_go(keep: &[&OwnedFd], lock: Option<&OwnedFd>) -> Outcome<()> {
     let failed = at(Step::Descriptors);
     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
     let null = nix::fcntl::open("/dev/null", flags, Mode::empty()).map_err(&failed)?;
@@ -283,7 +299,8 @@ fn let_go(keep: &[BorrowedFd<'_>]) -> Outcome<()> {
     dup2_stdout(&null).map_err(&failed)?;
     dup2_stderr(&null).map_err(&failed)?;
     drop(null);
-    sys::close_all_but(keep).map_err(&failed)
+    let keep: Vec<BorrowedFd<'_>> = keep.iter().copied().chain(lock).map(AsFd::as_fd).collect();
+    sys::close_all_but(&keep).map_err(&failed)
 }
 
 /// init keeps nothing that the agent could want.
@@ -340,7 +357,7 @@ fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
                     .revents()
                     .is_some_and(|r| r.contains(PollFlags::POLLHUP))
                 {
-                    end_all();
+                    orphans::end(|_| true);
                     sys::leave(125);
                 }
                 while let Ok(Some(_)) = signals.read_signal() {}
@@ -359,31 +376,7 @@ fn interrupted(errno: Errno) -> Result<i32, Errno> {
     }
 }
 
-/// At level `landlock`: what the agent left behind is a child of this process by now, or of one
-/// that is. Bounded, because something may fork as fast as it is ended.
-fn end_all() {
-    for _ in 0..10_000 {
-        let children = format!("/proc/self/task/{}/children", getpid());
-        // what can't be read now is read the next time
-        let Ok(text) = std::fs::read_to_string(children) else {
-            continue;
-        };
-        let pids = text.split_ascii_whitespace().filter_map(|p| p.parse().ok());
-        let pids: Vec<Pid> = pids.map(Pid::from_raw).collect();
-        if pids.is_empty() {
-            return;
-        }
-        let ends = |pid: &Pid| match nix::sys::signal::kill(*pid, Signal::SIGKILL) {
-            // gone already is as good
-            Ok(()) | Err(Errno::ESRCH) => true,
-            Err(_) => false,
-        };
-        let ended: Vec<Pid> = pids.into_iter().filter(ends).collect();
-        ended.into_iter().for_each(wait_for);
-    }
-}
-
-fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
+fn agent(control: &OwnedFd, plan: &Plan, parent: Pid) -> Outcome<std::convert::Infallible> {
     let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| (Step::Exec, u32::MAX, Errno::EINVAL));
     let executable = c(plan.executable.as_os_str().as_bytes())?;
     let arguments = plan
@@ -398,6 +391,10 @@ fn agent(control: &OwnedFd, plan: &Plan) -> Outcome<std::convert::Infallible> {
         .collect::<Outcome<Vec<_>>>()?;
     if plan.level == Level::Landlock {
         die_with_parent().map_err(at(Step::Fork))?;
+        // ended before it was asked
+        if getppid() != parent {
+            sys::leave(125);
+        }
     }
     terminal(plan.terminal).map_err(at(Step::Terminal))?;
     // the Rust runtime ignores it; programs expect it
