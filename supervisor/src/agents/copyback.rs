@@ -1,25 +1,19 @@
 //! Files that an agent replaces by rename in its private home, copied back to the user's.
 
 use super::data::Mark;
+use super::exchange::{Replaced, beside, content, hash, real, replace, write_whole};
 use super::risky::{Held, outgoing};
 use crate::finding::Finding;
 use crate::output::escaped;
 use crate::session::Watch;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
+use nix::fcntl::{OFlag, open};
 use nix::poll::PollFlags;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
-use sha2::{Digest, Sha256};
+use nix::sys::stat::Mode;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-/// A file of settings is smaller; a session can't fill the user's disk with one.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// A session can't fill the user's screen with keys either.
 const MAX_KEYS: usize = 20;
@@ -53,49 +47,13 @@ pub struct CopyBack {
     findings: Vec<Finding>,
 }
 
-/// No link is followed, neither out of the directory nor within it.
-fn beneath(directory: BorrowedFd<'_>, name: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let making = flags.contains(OFlag::O_CREAT);
-    let mode = if making { 0o600 } else { 0 };
-    let how = OpenHow::new()
-        .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)
-        .mode(Mode::from_bits_truncate(mode))
-        .resolve(
-            ResolveFlag::RESOLVE_BENEATH
-                | ResolveFlag::RESOLVE_NO_SYMLINKS
-                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-        );
-    openat2(directory, name, how)
-}
-
-/// The content; none when it is not there or no regular file of a sensible size.
-fn content(directory: BorrowedFd<'_>, name: &Path) -> Result<Option<Vec<u8>>, Errno> {
-    let fd = match beneath(directory, name, OFlag::O_RDONLY) {
-        Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => return Ok(None),
-        other => other?,
-    };
-    let stat = fstat(&fd)?;
-    let regular = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
-    if !regular || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > MAX_BYTES {
-        return Ok(None);
-    }
-    let mut out = Vec::new();
-    let read = File::from(fd).take(MAX_BYTES).read_to_end(&mut out);
-    read.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
-    Ok(Some(out))
-}
-
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
 impl Kept {
     fn new(home: &Path, path: &Path) -> Result<Option<Self>, Errno> {
         let Ok(name) = path.strip_prefix(home) else {
             return Ok(None);
         };
         // a file that the user keeps elsewhere and links to is written where it is
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = real(path);
         let (Some(parent), Some(file)) = (real.parent(), real.file_name()) else {
             return Ok(None);
         };
@@ -135,30 +93,29 @@ impl Kept {
             return Ok(Vec::new());
         }
         let outgoing = outgoing(&inside, text.as_deref(), risky);
-        let why_beside = if outgoing.is_none() {
+        let beside = beside(&self.file, session);
+        let mut why_beside = if outgoing.is_none() {
             Some("the session's is no JSON object that could be judged and")
         } else if self.apart || host != self.host {
-            Some("changed outside meanwhile: the session's")
+            Some(CHANGED)
         } else {
             None
         };
         let (bytes, held) = outgoing.map_or((inside, Vec::new()), |o| (o.bytes, o.held));
         let mut findings = Vec::new();
-        match why_beside {
-            Some(why) => {
-                let beside = PathBuf::from(format!("{}.stockade-{session}", self.file.display()));
-                replace(directory, &beside, &bytes, session)?;
-                if !std::mem::replace(&mut self.apart, true) {
-                    findings.push(Finding::grave(format!(
-                        "{}: {why} stands beside it as {}",
-                        self.shown.display(),
-                        beside.display()
-                    )));
-                }
+        if why_beside.is_none() {
+            write_whole(directory, &beside, &bytes, session)?;
+            match replace(directory, &self.file, &beside, host, hash(&bytes))? {
+                Replaced::Yes => self.host = Some(hash(&bytes)),
+                Replaced::ChangedMeanwhile => why_beside = Some(CHANGED),
             }
-            None => {
-                replace(directory, &self.file, &bytes, session)?;
-                self.host = Some(hash(&bytes));
+        }
+        if let Some(why) = why_beside {
+            write_whole(directory, &beside, &bytes, session)?;
+            if !std::mem::replace(&mut self.apart, true) {
+                let (file, beside) = (self.shown.display(), beside.display());
+                let text = format!("{file}: {why} stands beside it as {beside}");
+                findings.push(Finding::grave(text));
             }
         }
         self.inside = fresh;
@@ -207,28 +164,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Whole or not at all: another program never reads half of it.
-fn replace(
-    directory: BorrowedFd<'_>,
-    name: &Path,
-    bytes: &[u8],
-    session: &str,
-) -> Result<(), Errno> {
-    let fresh = PathBuf::from(format!(".stockade-copy-{session}"));
-    // of a session that was killed in between
-    match unlinkat(directory, &fresh, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => {}
-        Err(e) => return Err(e),
-    }
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-    let mut file = File::from(beneath(directory, &fresh, flags)?);
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        unlinkat(directory, &fresh, UnlinkatFlags::NoRemoveDir)?;
-        return Err(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-    }
-    renameat(directory, &fresh, directory, name)
-}
+const CHANGED: &str = "changed outside meanwhile: the session's";
 
 /// What is known before the session begins.
 #[derive(Debug)]
@@ -312,7 +248,7 @@ impl Watch for CopyBack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, File};
 
     struct Pair(PathBuf);
 
@@ -466,7 +402,7 @@ mod tests {
         copy.ready();
         fs::remove_file(pair.private("f")).unwrap();
         let huge = File::create(pair.private("f")).unwrap();
-        huge.set_len(MAX_BYTES + 1).unwrap();
+        huge.set_len(super::super::exchange::MAX_BYTES + 1).unwrap();
         copy.finish();
         assert!(!pair.home("f").exists());
     }

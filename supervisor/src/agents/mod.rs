@@ -2,6 +2,7 @@
 
 pub mod copyback;
 mod data;
+pub mod exchange;
 mod risky;
 mod state;
 

@@ -2,6 +2,7 @@
 
 use super::{Agent, Places};
 use crate::exit::Failure;
+use nix::fcntl::{Flock, FlockArg};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -18,8 +19,15 @@ pub fn fill(agent: &Agent, users: &Places, directory: &Path) -> Result<(), Failu
     let fail = |e| Failure::file("fill the agent's directory", directory, e);
     let parent = directory.parent().unwrap_or(Path::new("/"));
     make(parent).map_err(fail)?;
+    // one first start at a time; what stands there unfinished is of one that was killed
+    let turn = std::fs::File::open(parent).map_err(fail)?;
+    let _turn = Flock::lock(turn, FlockArg::LockExclusive).map_err(|(_, e)| fail(e.into()))?;
+    if directory.is_dir() {
+        return Ok(());
+    }
     // whole or not at all: a second start must not take half a copy for the whole
-    let fresh = parent.join(format!(".{}-{}", agent.name, std::process::id()));
+    let fresh = parent.join(format!(".{}", agent.name));
+    crate::remove::tree(&fresh).map_err(|e| fail(e.into()))?;
     make(&fresh).map_err(fail)?;
     for name in &agent.fill {
         copy(&users.state.join(name), &fresh.join(name)).map_err(fail)?;

@@ -374,8 +374,9 @@ fn start(asked: &Asked<'_>) -> Result<Started, Failure> {
 fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let folder = &asked.folder;
     let group = at.plan.group.clone();
-    let level = at.plan.level;
-    let guard = protect::begin(&at.policy, &asked.state, folder, group, level, &at.seen)?;
+    let (level, copies) = (at.plan.level, &at.copies);
+    let (policy, state) = (&at.policy, &asked.state);
+    let guard = protect::begin(policy, state, folder, group, level, &at.seen, copies)?;
     match certain().and_then(|()| launched(asked, &at, &guard)) {
         Ok((session, copy_back, mounts)) => Ok(Started {
             session,
@@ -401,9 +402,9 @@ type Launched = (
 fn launched(asked: &Asked<'_>, at: &AtLevel, guard: &protect::Guard) -> Result<Launched, Failure> {
     asked.folder.prepare(&at.plan, &at.texts)?;
     let home = &at.policy.context.home;
-    let copies = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
+    let watch = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
     let risky = asked.agent.as_ref().map_or(&[][..], |a| &a.risky);
-    let prepared = Prepared::new(home, &at.copies, risky).map_err(copies)?;
+    let prepared = Prepared::new(home, &at.copies, risky).map_err(watch)?;
     let launched = launch(&at.plan, Some(guard.lock()));
     // the step that failed may have come after the terminal was handed over
     let mut session = launched.inspect_err(|_| session::take_back(at.plan.terminal))?;
@@ -412,7 +413,7 @@ fn launched(asked: &Asked<'_>, at: &AtLevel, guard: &protect::Guard) -> Result<L
         broker::start(listener, &at.plan).map_err(Failure::Performing)?;
     }
     let copy_back = match session.home() {
-        Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(copies)?),
+        Some(private) => Some(prepared.watch(private, &asked.folder.id).map_err(watch)?),
         None => None,
     };
     let mounts = session

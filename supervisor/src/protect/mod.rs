@@ -14,6 +14,7 @@ mod walk;
 pub use again::MountsAgain;
 pub use beneath::open_up;
 
+use crate::agents::exchange;
 use crate::exit::Failure;
 use crate::finding::Finding;
 use crate::folder::Folder;
@@ -53,11 +54,13 @@ pub fn begin(
     group: Option<Group>,
     level: Level,
     seen: &Seen,
+    copies: &[PathBuf],
 ) -> Result<Guard, Failure> {
     let Folder { id, path: folder } = folder;
     let _turn = settle::turn(state)?;
     let reach = Reach::new(policy);
     let mut record = Record::new(id, policy, group, level == Level::Namespaces);
+    record.copies = copies.iter().map(|path| exchange::real(path)).collect();
     for rule in policy.of("filesystem", "protect") {
         for glob in &rule.globs {
             let found = walk(seen, glob, record.root(&glob.root()), &|_| true);
@@ -226,6 +229,8 @@ fn finish_one(left: Left, state: &Path) -> Vec<Finding> {
         findings.push(Finding::note(left.to_string()));
     }
     Quarantine::new(state, &record.session).tidy();
+    let copies = record.copies.iter();
+    findings.extend(copies.filter_map(|file| exchange::finish_killed(file, &record.session)));
     let guard = Guard {
         lock,
         own: false,

@@ -31,6 +31,9 @@ pub struct Record {
     roots: Vec<PathBuf>,
     /// The session's cgroup, where its policy limits something that needs one.
     pub group: Option<Group>,
+    /// Files of an agent's that are written while the session runs.
+    #[serde(default)]
+    pub copies: Vec<PathBuf>,
     pub marks: Vec<Mark>,
     #[serde(with = "stockade_enforce::bytes::map")]
     pub seen: BTreeMap<PathBuf, Stamp>,
@@ -65,6 +68,7 @@ impl Record {
             session: session.to_owned(),
             roots,
             group,
+            copies: Vec::new(),
             marks: Vec::new(),
             seen: BTreeMap::new(),
             ways: BTreeMap::new(),
