@@ -32,7 +32,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
                             random cases, faults and rounds instead of a part of them
     tidy                    layout rules
     deny                    licences, sources and advisories of the crates
-    bench [--json]          start-up, memory and size, measured
+    bench [--json] [--only NAME]... [--rounds N]
+                            what a session costs, beside nothing and beside the peers; --only takes
+                            start, open, files, idle or one of their rows
     aarch64                 the workspace type-checked for aarch64
     vm [--kernel NAME]... [--suite NAME]...
                             the end-to-end suites on other kernels, in virtual machines
@@ -40,13 +42,21 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
-    let (mut yes, mut json, mut full) = (false, false, false);
+    let (mut yes, mut full) = (false, false);
+    let mut bench = bench::Run::default();
     let (mut tiers, mut kernels, mut suites) = (Vec::new(), Vec::new(), Vec::new());
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
-            ("bench", "--json") => json = true,
+            ("bench", "--json") => bench.json = true,
+            ("bench", "--only") => bench.only.push(words.next().ok_or(USAGE)?.clone()),
+            ("bench", "--rounds") => {
+                let number = words.next().ok_or(USAGE)?;
+                let rounds = number.parse().ok().filter(|n| *n > 0);
+                bench.rounds =
+                    Some(rounds.ok_or_else(|| format!("{number}: no number of rounds"))?);
+            }
             ("test", "--full") => full = true,
             ("vm", "--kernel") => kernels.push(words.next().ok_or(USAGE)?.clone()),
             ("vm", "--suite") => suites.push(words.next().ok_or(USAGE)?.clone()),
@@ -58,7 +68,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes, full),
         "vm" => return vm::run(yes, &kernels, &suites),
-        "bench" => return bench::run(json, yes),
+        "bench" => return bench::run(&bench::Run { yes, ..bench }),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,
         "aarch64" => aarch64::run(yes)?,

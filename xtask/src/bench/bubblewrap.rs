@@ -25,10 +25,10 @@ pub struct Arguments {
     pub mounts: usize,
 }
 
-/// Ready for one start; the descriptors live as long.
+/// Ready for one start of a command, which comes last; the descriptors live as long.
 pub struct Ready {
     pub words: Vec<String>,
-    _files: Vec<OwnedFd>,
+    pub files: Vec<OwnedFd>,
 }
 
 impl Arguments {
@@ -76,11 +76,6 @@ impl Arguments {
             .ok_or("the plan has no directory")?;
         out.words
             .extend(["--chdir", directory, "--remount-ro", "/", "--"].map(text));
-        out.words.push(text(
-            plan["executable"]
-                .as_str()
-                .ok_or("the plan has no executable")?,
-        ));
         Ok(out)
     }
 
@@ -149,7 +144,7 @@ impl Arguments {
     pub fn ready(&self, folder: &Path) -> Result<Ready, String> {
         let mut ready = Ready {
             words: Vec::new(),
-            _files: Vec::new(),
+            files: Vec::new(),
         };
         for (n, word) in self.words.iter().enumerate() {
             ready.words.push(match word {
@@ -157,7 +152,7 @@ impl Arguments {
                 Word::File(content) => {
                     let file = open(&folder.join(n.to_string()), content)?;
                     let number = file.as_raw_fd().to_string();
-                    ready._files.push(file);
+                    ready.files.push(file);
                     number
                 }
             });
@@ -197,7 +192,7 @@ mod tests {
         let plan = |source: Value| {
             serde_json::json!({
                 "view": [{ "at": "/a", "source": source }, { "at": "/dev/null", "source": { "device": { "path": "/dev/null" } } }],
-                "environment": [["A", "b"]], "directory": "/w", "executable": "/bin/true",
+                "environment": [["A", "b"]], "directory": "/w",
             })
         };
         for (source, words) in [

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
+    pub least: f64,
     pub p10: f64,
     pub median: f64,
     pub p90: f64,
@@ -17,6 +18,7 @@ impl Spread {
         let last = sorted.len().checked_sub(1)?;
         let at = |percent: usize| sorted[(last * percent).div_ceil(100)];
         Some(Self {
+            least: sorted[0],
             p10: at(10),
             median: at(50),
             p90: at(90),
@@ -32,6 +34,7 @@ mod tests {
     fn the_order_of_the_values_does_not_matter() {
         let values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
         let wanted = Spread {
+            least: 0.0,
             p10: 10.0,
             median: 50.0,
             p90: 90.0,
