@@ -68,6 +68,31 @@ impl Place {
         command
     }
 
+    /// The workspace on a tmpfs that no other process of the host sees. Not for an ordinary user.
+    pub fn work_in_memory(&self) -> Result<(), String> {
+        use nix::mount::{MsFlags, mount};
+        use nix::sched::{CloneFlags, unshare};
+        let none = None::<&str>;
+        let failed = |e: nix::errno::Errno| format!("a tmpfs of its own: {e}");
+        unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(failed)?;
+        mount(
+            Some("tmpfs"),
+            &self.work(),
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=755"),
+        )
+        .map_err(failed)?;
+        make(&self.work().join(".git/hooks"))?;
+        self.write("work/.git/config", "")
+    }
+
+    pub fn end_memory(&self) -> Result<(), String> {
+        let work = self.work();
+        nix::mount::umount(&work).map_err(|e| format!("{}: {e}", work.display()))
+    }
+
     pub fn remove(self) -> Result<(), String> {
         if std::fs::remove_dir_all(&self.0).is_ok() {
             return Ok(());
