@@ -32,9 +32,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
                             random cases, faults and rounds instead of a part of them
     tidy                    layout rules
     deny                    licences, sources and advisories of the crates
-    bench [--json] [--only NAME]... [--rounds N]
+    bench [--json|--write] [--only NAME]... [--rounds N]
                             what a session costs, beside nothing and beside the peers; --only takes
-                            start, open, files, idle or one of their rows
+                            start, open, files, idle or one of their rows; --write puts the tables
+                            into docs/benchmarks.md
     aarch64                 the workspace type-checked for aarch64
     vm [--kernel NAME]... [--suite NAME]...
                             the end-to-end suites on other kernels, in virtual machines
@@ -50,6 +51,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
         match (command.as_str(), word.as_str()) {
             (_, "--yes") => yes = true,
             ("bench", "--json") => bench.json = true,
+            ("bench", "--write") => bench.write = true,
             ("bench", "--only") => bench.only.push(words.next().ok_or(USAGE)?.clone()),
             ("bench", "--rounds") => {
                 let number = words.next().ok_or(USAGE)?;

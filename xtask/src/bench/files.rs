@@ -104,7 +104,7 @@ pub fn make(run: &Run, place: &Place) -> Result<Section, String> {
 
 pub fn git_log(run: &Run, place: &Place) -> Result<Section, String> {
     let command = "git log --name-only";
-    git(run, place, "git-log", command, command)
+    git(run, place, "git-log", "`git log --name-only`", command)
 }
 
 pub fn git_status(run: &Run, place: &Place) -> Result<Section, String> {

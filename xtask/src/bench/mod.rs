@@ -1,6 +1,7 @@
 //! What a session costs, beside nothing and beside the peers. Never a test.
 
 mod bubblewrap;
+mod document;
 mod driver;
 mod files;
 mod host;
@@ -42,6 +43,8 @@ const BENCHES: &[(&str, &str, Measure)] = &[
 #[derive(Debug, Default)]
 pub struct Run {
     pub json: bool,
+    /// Into the document, instead of to standard output.
+    pub write: bool,
     pub yes: bool,
     /// All where none is named.
     pub only: Vec<String>,
@@ -51,6 +54,9 @@ pub struct Run {
 
 pub fn run(run: &Run) -> Result<(), String> {
     let chosen = chosen(&run.only)?;
+    if run.write && (run.json || !run.only.is_empty()) {
+        return Err("--write takes all sub-benchmarks, as Markdown".into());
+    }
     packages::ensure_unless(
         &[
             "bubblewrap",
@@ -84,7 +90,9 @@ pub fn run(run: &Run) -> Result<(), String> {
             .push(section.map_err(|why| format!("{name}: {why}"))?);
     }
     report.head.push(("load average at the end", host::load()?));
-    if run.json {
+    if run.write {
+        document::write(&report.markdown())?;
+    } else if run.json {
         let text = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
         println!("{text}");
     } else {

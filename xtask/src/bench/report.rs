@@ -75,7 +75,7 @@ impl Section {
             facts,
             notes,
         } = self;
-        let mut out = format!("\n## {name}\n");
+        let mut out = format!("\n### {name}\n");
         tables.iter().for_each(|t| out += &t.markdown());
         if !facts.is_empty() {
             out += "\n| | measured | mark | |\n| --- | --- | --- | --- |\n";
