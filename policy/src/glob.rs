@@ -120,6 +120,9 @@ enum Component {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Glob {
     components: Vec<Component>,
+    /// What the components say, worked out once: it is asked for again and again.
+    root: PathBuf,
+    specificity: Specificity,
 }
 
 /// More is more specific: literal components before the first wildcard, then literal
@@ -216,47 +219,59 @@ impl Glob {
                 p => Component::Literal(p.replace(STAR, "*")),
             });
         }
-        Ok(Self { components })
+        Ok(Self::of(components))
+    }
+
+    fn of(components: Vec<Component>) -> Self {
+        let literal = |c: &Component| matches!(c, Component::Literal(_));
+        let first = components.iter().take_while(|c| literal(c)).count();
+        let mut root = PathBuf::from("/");
+        for component in &components {
+            match component {
+                Component::Literal(l) => root.push(l),
+                Component::Wild(_) | Component::Any => break,
+            }
+        }
+        let all = components.iter().filter(|c| literal(c)).count();
+        let mut glob = Self {
+            components,
+            root,
+            specificity: (first, all, 0),
+        };
+        glob.specificity.2 = glob.to_string().len();
+        glob
     }
 
     pub fn covers(&self, path: &Path) -> bool {
         // most patterns differ from most paths in their first names
-        let mut names = path.iter().skip(1);
-        let literal = self.components.iter().map_while(|c| match c {
-            Component::Literal(l) => Some(l),
-            Component::Wild(_) | Component::Any => None,
-        });
-        for wanted in literal {
-            if names.next().map(OsStrExt::as_bytes) != Some(wanted.as_bytes()) {
-                return false;
-            }
+        let (literal, rest) = self.components.split_at(self.specificity.0);
+        let mut names = path.iter().skip(1).map(OsStrExt::as_bytes);
+        if !literal
+            .iter()
+            .all(|c| names.next().is_some_and(|n| c.matches(n)))
+        {
+            return false;
         }
-        covers(&self.components, &parts(path))
+        rest.is_empty() || covers(rest, &names.collect::<Vec<_>>())
     }
 
     pub fn specificity(&self) -> Specificity {
-        let literal = |c: &Component| matches!(c, Component::Literal(_));
-        (
-            self.components.iter().take_while(|c| literal(c)).count(),
-            self.components.iter().filter(|c| literal(c)).count(),
-            self.to_string().len(),
-        )
+        self.specificity
     }
 
     /// The path itself when there is no wildcard.
     pub fn literal(&self) -> Option<PathBuf> {
-        let (root, rest) = self.split();
-        rest.is_empty().then_some(root)
+        self.wildcards().is_empty().then(|| self.root.clone())
     }
 
     /// The literal directory from which a walk finds all matches, and whether a wildcard follows.
     pub fn root(&self) -> PathBuf {
-        self.split().0
+        self.root.clone()
     }
 
     /// `X/**`: everything below one literal directory.
     pub fn is_tree_below(&self) -> bool {
-        matches!(self.split().1, [Component::Any])
+        matches!(self.wildcards(), [Component::Any])
     }
 
     /// Whether a name below `path` can match although `path` does not.
@@ -264,15 +279,9 @@ impl Glob {
         reaches(&self.components, &parts(path))
     }
 
-    fn split(&self) -> (PathBuf, &[Component]) {
-        let mut root = PathBuf::from("/");
-        for (n, component) in self.components.iter().enumerate() {
-            match component {
-                Component::Literal(l) => root.push(l),
-                Component::Wild(_) | Component::Any => return (root, &self.components[n..]),
-            }
-        }
-        (root, &[])
+    /// From the first wildcard on.
+    fn wildcards(&self) -> &[Component] {
+        &self.components[self.specificity.0..]
     }
 }
 

@@ -71,12 +71,18 @@ pub struct Resolver<'p> {
     exec_default: bool,
     /// Private directories by their own name.
     private: HashSet<PathBuf>,
-    protected: Vec<&'p Glob>,
+    /// By the directory that all names of a pattern lie below.
+    protected: HashMap<PathBuf, Vec<&'p Glob>>,
 }
 
 impl<'p> Resolver<'p> {
     pub fn new(policy: &'p Policy) -> Self {
         let files = |keys, denials| Rows::of(policy, "filesystem", keys, denials);
+        let mut protected: HashMap<PathBuf, Vec<&Glob>> = HashMap::new();
+        let denied = policy.of("filesystem", "protect").filter(|r| !r.report);
+        for glob in denied.flat_map(|r| &r.globs) {
+            protected.entry(glob.root()).or_default().push(glob);
+        }
         Self {
             read: files(
                 &["read", "write", "private", "overlay", "deny_read"],
@@ -97,11 +103,7 @@ impl<'p> Resolver<'p> {
                 .flat_map(|r| &r.globs)
                 .filter_map(Glob::literal)
                 .collect(),
-            protected: policy
-                .of("filesystem", "protect")
-                .filter(|r| !r.report)
-                .flat_map(|r| &r.globs)
-                .collect(),
+            protected,
         }
     }
 
@@ -112,7 +114,8 @@ impl<'p> Resolver<'p> {
 
     /// Whether everything in this directory is protected.
     pub fn protects_all_of(&self, directory: &Path) -> bool {
-        self.protected.iter().any(|g| holds_all_of(g, directory))
+        let mut near = directory.ancestors().filter_map(|a| self.protected.get(a));
+        near.any(|globs| globs.iter().any(|g| holds_all_of(g, directory)))
     }
 
     pub fn read(&self, path: &Path) -> bool {
