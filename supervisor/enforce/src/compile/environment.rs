@@ -16,20 +16,17 @@ pub struct Environment {
 
 /// The caller's variables under the policy's `[environment]`.
 pub fn environment(policy: &Policy, of_caller: &BTreeMap<OsString, OsString>) -> Environment {
-    let passes = |name: &str| {
-        policy
-            .of("environment", "pass")
-            .any(|r| matches(&r.text, name))
-    };
+    let texts = |key| policy.of("environment", key).map(|r| r.text.as_str());
+    let pass: Vec<&str> = texts("pass").collect();
+    let drop: Vec<String> = texts("drop").map(str::to_ascii_lowercase).collect();
+    let passes = |name: &str| pass.iter().any(|p| matches(p, name));
     // `http_proxy` and `npm_config__auth` are read in small letters too
     let drops = |name: &str| {
         let name = name.to_ascii_lowercase();
-        policy
-            .of("environment", "drop")
-            .any(|r| matches(&r.text.to_ascii_lowercase(), &name))
+        drop.iter().any(|p| matches(p, &name))
     };
     // named in full, a variable passes whatever drops it by pattern
-    let named = |name: &str| policy.of("environment", "pass").any(|r| r.text == name);
+    let named = |name: &str| pass.contains(&name);
     let mut out = Environment::default();
     for (name, value) in of_caller {
         // judged by what can be read of them, passed as they are
@@ -83,13 +80,25 @@ fn is_token(user: &str) -> bool {
         || (user.len() >= 16 && digits)
 }
 
+/// What stands between two stars is taken where it first matches: an earlier match leaves more for
+/// what follows.
 fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|n| rest.is_char_boundary(n) && matches(tail, &rest[n..]))
-        }),
-    }
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let (between, last) = tail.rsplit_once('*').unwrap_or(("", tail));
+    let rest = name.strip_prefix(head).and_then(|r| r.strip_suffix(last));
+    let mut rest = rest.unwrap_or_default();
+    let fits = name.len() >= head.len() + last.len();
+    fits && name.starts_with(head)
+        && name.ends_with(last)
+        && between.split('*').all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
 }
 
 #[cfg(test)]
@@ -105,6 +114,31 @@ mod tests {
                 && matches("LC_*", "LC_ALL")
                 && !matches("*_KEY", "KEYS")
         );
+        // against every way to take a star's place
+        fn naive(pattern: &str, name: &str) -> bool {
+            match pattern.split_once('*') {
+                None => pattern == name,
+                Some((head, tail)) => name
+                    .strip_prefix(head)
+                    .is_some_and(|rest| (0..=rest.len()).any(|n| naive(tail, &rest[n..]))),
+            }
+        }
+        let words = |letters: &[&str], most: u32| -> Vec<String> {
+            let mut out = vec![String::new()];
+            let mut last = out.clone();
+            for _ in 0..most {
+                let longer = |w: &String| letters.iter().map(|l| w.clone() + l).collect::<Vec<_>>();
+                last = last.iter().flat_map(longer).collect();
+                out.extend(last.clone());
+            }
+            out
+        };
+        for pattern in words(&["a", "b", "*"], 5) {
+            for name in words(&["a", "b"], 5) {
+                let expected = naive(&pattern, &name);
+                assert_eq!(matches(&pattern, &name), expected, "{pattern} {name}");
+            }
+        }
     }
 
     #[test]
