@@ -4,6 +4,7 @@
 
 mod message;
 mod orphans;
+mod passed;
 mod remount;
 mod stage;
 
@@ -13,13 +14,12 @@ use crate::sys;
 use message::{Message, Step};
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, shutdown,
     socketpair,
 };
-use std::io::{IoSliceMut, Seek, Write};
+use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
@@ -241,7 +241,7 @@ fn start(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Stage, LaunchError
         Level::Landlock => Some(Behind::stand().map_err(LaunchError::Spawn)?),
         Level::Namespaces => None,
     };
-    let passed = pass(plan).map_err(LaunchError::Plan)?;
+    let passed = passed::pass(plan).map_err(LaunchError::Plan)?;
     let (control, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
@@ -279,21 +279,6 @@ fn start(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Stage, LaunchError
         behind,
         over: false,
     })
-}
-
-/// The plan in a sealed memfd: what the stage reads is what was written.
-fn pass(plan: &Plan) -> std::io::Result<OwnedFd> {
-    let memory = memfd_create(
-        "stockade-plan",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?;
-    let mut file = std::fs::File::from(memory);
-    serde_json::to_writer(std::io::BufWriter::new(&file), plan)?;
-    file.flush()?;
-    file.rewind()?;
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
-    Ok(file.into())
 }
 
 /// None when the other side has ended.

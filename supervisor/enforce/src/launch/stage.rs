@@ -2,6 +2,7 @@
 
 use super::message::{Message, Step};
 use super::orphans;
+use super::passed::passed;
 use crate::backend::{cgroup, landlock, view};
 use crate::performing::drop_capabilities;
 use crate::plan::{Level, Limit, Plan, Sockets, Terminal};
@@ -99,15 +100,7 @@ fn fail(control: &OwnedFd, (step, item, errno): (Step, u32, Errno)) {
 }
 
 fn run(control: &OwnedFd, plan: OwnedFd, lock: Option<&OwnedFd>) -> Outcome<i32> {
-    let plan: Plan = serde_json::from_reader(std::io::BufReader::new(std::fs::File::from(plan)))
-        .map_err(|e| {
-            let errno = std::io::Error::from(e).raw_os_error();
-            (
-                Step::Plan,
-                u32::MAX,
-                errno.map_or(Errno::EBADMSG, Errno::from_raw),
-            )
-        })?;
+    let plan = passed(plan).map_err(at(Step::Plan))?;
     if let Some(group) = &plan.group {
         // before the first fork: nothing of the session ever runs outside of its limits
         cgroup::join(&group.session).map_err(|e| (Step::Group, u32::MAX, e.errno()))?;
