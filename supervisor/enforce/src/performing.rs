@@ -8,12 +8,18 @@ use crate::sys;
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 
-/// Of this thread, from every set, bounding included where that may be changed: without
-/// CAP_SETPCAP there is nothing to drop and no_new_privs keeps it so.
-pub fn drop_capabilities() -> Result<(), Errno> {
+/// Of this thread, where it may be changed: without CAP_SETPCAP there is nothing to drop and
+/// no_new_privs keeps it so.
+pub fn drop_bounding() -> Result<(), Errno> {
     if sys::may_drop_bounding()? {
         sys::drop_bounding()?;
     }
+    Ok(())
+}
+
+/// Of this thread, from every set.
+pub fn drop_capabilities() -> Result<(), Errno> {
+    drop_bounding()?;
     sys::drop_capabilities()
 }
 

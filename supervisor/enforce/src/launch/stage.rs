@@ -4,7 +4,7 @@ use super::message::{Message, Step};
 use super::orphans;
 use super::passed::passed;
 use crate::backend::{cgroup, landlock, view};
-use crate::performing::drop_capabilities;
+use crate::performing::drop_bounding;
 use crate::plan::{Level, Limit, Plan, Sockets, Terminal};
 use crate::sys::{self, Fork};
 use nix::errno::Errno;
@@ -109,6 +109,7 @@ fn run(control: &OwnedFd, plan: OwnedFd, lock: Option<&OwnedFd>) -> Outcome<i32>
         Level::Namespaces => namespaced(control, &plan, lock),
         Level::Landlock => {
             prctl::set_child_subreaper(true).map_err(at(Step::Namespaces))?;
+            drop_bounding().map_err(at(Step::Capabilities))?;
             let status = serve(control, &plan, || {
                 ignore_terminal().map_err(at(Step::Limits))?;
                 let_go(&[control], lock)
@@ -237,6 +238,8 @@ fn init(control: &OwnedFd, plan: &Plan, stage: &OwnedFd, lock: Option<&OwnedFd>)
     if plan.own_network {
         sys::loopback_up().map_err(at(Step::Loopback))?;
     }
+    // once, for the agent's process too
+    drop_bounding().map_err(at(Step::Capabilities))?;
     // before there is an agent that could look at this process
     prctl::set_dumpable(false).map_err(at(Step::Capabilities))?;
     let status = serve(control, plan, || {
@@ -299,7 +302,7 @@ fn let_go(keep: &[&OwnedFd], lock: Option<&OwnedFd>) -> Outcome<()> {
 /// init keeps nothing that the agent could want.
 fn confine_init(filter: &[u8]) -> Outcome<()> {
     ignore_terminal().map_err(at(Step::Limits))?;
-    drop_capabilities().map_err(at(Step::Capabilities))?;
+    sys::drop_capabilities().map_err(at(Step::Capabilities))?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
     sys::install_filter(filter).map_err(at(Step::Filter))
 }
@@ -405,7 +408,7 @@ fn agent(control: &OwnedFd, plan: &Plan, parent: Pid) -> Outcome<std::convert::I
         };
         setrlimit(resource, *amount, *amount).map_err(at(Step::Limits))?;
     }
-    drop_capabilities().map_err(at(Step::Capabilities))?;
+    sys::drop_capabilities().map_err(at(Step::Capabilities))?;
     prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
     let restricted = plan.landlock.as_ref().map(landlock::restrict).transpose();
     let ruleset = restricted.map_err(|(rule, e)| (Step::Landlock, number(rule), e))?;
