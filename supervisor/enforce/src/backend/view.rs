@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{fchdir, pivot_root, symlinkat};
-use std::collections::BTreeSet;
+use nix::unistd::{UnlinkatFlags, fchdir, pivot_root, symlinkat, unlinkat};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,19 @@ struct View {
     root: OwnedFd,
     /// Paths where a tree of the host stands: nothing is made below them.
     host: BTreeSet<PathBuf>,
+    /// Directories that were made for others below them.
+    made: HashSet<PathBuf>,
+    masks: Option<Masks>,
 }
+
+/// In the root until the view is complete: only what is attached can be copied.
+struct Masks {
+    file: OwnedFd,
+    directory: OwnedFd,
+}
+
+const MASK_FILE: &str = ".stockade-mask-file";
+const MASK_DIRECTORY: &str = ".stockade-mask-directory";
 
 /// What of the host an item needs, opened before the new root hides part of the old tree.
 #[derive(Debug, Default)]
@@ -165,11 +177,14 @@ pub fn enter(view: &[Item], sources: &[Opened]) -> Result<(), Failed> {
     let mut view_root = View {
         root,
         host: BTreeSet::new(),
+        made: HashSet::new(),
+        masks: None,
     };
     for (n, (item, source)) in view.iter().zip(sources).enumerate() {
         view_root.place(item, source).map_err(|e| (Some(n), e))?;
     }
-    let View { root, host: _ } = view_root;
+    view_root.let_masks_go().map_err(whole)?;
+    let root = view_root.root;
     sys::restrict_mount(root.as_fd(), RDONLY, false).map_err(whole)?;
     fchdir(&root).map_err(whole)?;
     pivot_root(".", ".").map_err(whole)?;
@@ -213,13 +228,12 @@ impl View {
                     other => other,
                 }
             }
-            (Source::Masked { directory }, None) => self.mask(at, *directory),
+            (Source::Masked { directory: _ }, None) => self.mask(at),
             (Source::Proc, None) => self.proc(at),
             (Source::Sys, None) => {
                 self.fresh(at, c"sysfs", &[], NOSUID | NODEV | NOEXEC | RDONLY)?;
-                SYS_MASKED
-                    .iter()
-                    .try_for_each(|name| self.mask_if_there(&at.join(name)))
+                let mut names = SYS_MASKED.iter();
+                names.try_for_each(|name| self.mask(&at.join(name)))
             }
             (Source::DevPts, None) => self
                 .fresh(
@@ -235,7 +249,7 @@ impl View {
     }
 
     /// The host's tree, with what is mounted below it.
-    fn bind(&self, at: &Path, fd: &OwnedFd, writable: bool) -> Result<(), Errno> {
+    fn bind(&mut self, at: &Path, fd: &OwnedFd, writable: bool) -> Result<(), Errno> {
         let tree = sys::clone_tree(fd.as_fd())?;
         let read_only = if writable { 0 } else { RDONLY };
         sys::restrict_mount(tree.as_fd(), NOSUID | NODEV | read_only, true)?;
@@ -244,7 +258,7 @@ impl View {
     }
 
     fn overlay(
-        &self,
+        &mut self,
         at: &Path,
         lower: &OwnedFd,
         upper: &OwnedFd,
@@ -277,7 +291,7 @@ impl View {
         )
     }
 
-    fn copy(&self, at: &Path, from: &OwnedFd, mode: u32) -> Result<(), Errno> {
+    fn copy(&mut self, at: &Path, from: &OwnedFd, mode: u32) -> Result<(), Errno> {
         self.parents(at)?;
         let flags =
             OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -293,7 +307,7 @@ impl View {
     }
 
     fn fresh(
-        &self,
+        &mut self,
         at: &Path,
         kind: &std::ffi::CStr,
         options: &[(&std::ffi::CStr, &std::ffi::CStr)],
@@ -315,7 +329,7 @@ impl View {
         write_all(&file, text.as_bytes())
     }
 
-    fn proc(&self, at: &Path) -> Result<(), Errno> {
+    fn proc(&mut self, at: &Path) -> Result<(), Errno> {
         self.fresh(at, c"proc", &[], NOSUID | NODEV | NOEXEC)?;
         for name in PROC_READ_ONLY {
             let Some(fd) = self.existing(&at.join(name))? else {
@@ -325,28 +339,51 @@ impl View {
             sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, true)?;
             sys::attach(tree.as_fd(), fd.as_fd())?;
         }
-        PROC_MASKED
-            .iter()
-            .try_for_each(|name| self.mask_if_there(&at.join(name)))
-    }
-
-    fn mask_if_there(&self, at: &Path) -> Result<(), Errno> {
-        match self.existing(at)? {
-            Some(fd) => self.mask(at, is_directory(fd.as_fd())?),
-            None => Ok(()),
-        }
+        let mut names = PROC_MASKED.iter();
+        names.try_for_each(|name| self.mask(&at.join(name)))
     }
 
     /// A directory is covered by an empty one without permissions, a file by an empty file without.
-    fn mask(&self, at: &Path, directory: bool) -> Result<(), Errno> {
+    fn mask(&mut self, at: &Path) -> Result<(), Errno> {
         let Some(point) = self.existing(at)? else {
             return Ok(());
         };
-        if directory {
-            return sys::attach(empty_directory()?.as_fd(), point.as_fd());
-        }
-        let tree = empty_file(self.point(Path::new(".stockade-mask"), true)?.as_fd())?;
+        let masks = match self.masks.take() {
+            Some(masks) => masks,
+            None => self.make_masks()?,
+        };
+        let Masks { file, directory } = self.masks.insert(masks);
+        let mask = if is_directory(point.as_fd())? {
+            directory
+        } else {
+            file
+        };
+        let tree = sys::clone_tree(mask.as_fd())?;
+        sys::restrict_mount(tree.as_fd(), RDONLY | NOSUID | NODEV | NOEXEC, false)?;
         sys::attach(tree.as_fd(), point.as_fd())
+    }
+
+    fn make_masks(&self) -> Result<Masks, Errno> {
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        drop(openat(&self.root, MASK_FILE, flags, Mode::empty())?);
+        mkdirat(&self.root, MASK_DIRECTORY, Mode::empty())?;
+        let open = |name| {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(&self.root, name, flags, Mode::empty())
+        };
+        Ok(Masks {
+            file: open(MASK_FILE)?,
+            directory: open(MASK_DIRECTORY)?,
+        })
+    }
+
+    /// Their copies stay.
+    fn let_masks_go(&self) -> Result<(), Errno> {
+        if self.masks.is_none() {
+            return Ok(());
+        }
+        unlinkat(&self.root, MASK_FILE, UnlinkatFlags::NoRemoveDir)?;
+        unlinkat(&self.root, MASK_DIRECTORY, UnlinkatFlags::RemoveDir)
     }
 
     fn existing(&self, at: &Path) -> Result<Option<OwnedFd>, Errno> {
@@ -360,8 +397,9 @@ impl View {
         }
     }
 
-    /// The mount point at `at`: what exists, else made, but never below a tree of the host.
-    fn point(&self, at: &Path, directory: bool) -> Result<OwnedFd, Errno> {
+    /// The mount point at `at`: what exists, else made, but never below a tree of the host. First
+    /// is looked: that goes through no link, as making would.
+    fn point(&mut self, at: &Path, directory: bool) -> Result<OwnedFd, Errno> {
         if let Some(fd) = self.existing(at)? {
             return Ok(fd);
         }
@@ -379,22 +417,24 @@ impl View {
         self.existing(at)?.ok_or(Errno::ENOENT)
     }
 
-    fn parents(&self, at: &Path) -> Result<(), Errno> {
-        if Path::new("/")
-            .join(at)
-            .ancestors()
-            .any(|a| self.host.contains(a))
-        {
+    fn parents(&mut self, at: &Path) -> Result<(), Errno> {
+        let whole = Path::new("/").join(at);
+        if whole.ancestors().any(|a| self.host.contains(a)) {
             return Err(Errno::EROFS);
         }
+        let above = at.parent().unwrap_or(at);
+        if self.made.contains(above) {
+            return Ok(());
+        }
         let mut made = PathBuf::new();
-        for part in at.parent().into_iter().flat_map(Path::iter) {
+        for part in above {
             made.push(part);
             match mkdirat(&self.root, &made, Mode::from_bits_truncate(0o755)) {
                 Ok(()) | Err(Errno::EEXIST) => {}
                 Err(e) => return Err(e),
             }
         }
+        self.made.insert(made);
         Ok(())
     }
 }
