@@ -47,7 +47,7 @@ impl MountsAgain {
                 format!(" {times} times")
             };
             findings.push(Finding::note(format!(
-                "{} was replaced outside{often} and held again each time; it could be written for a moment",
+                "{} was replaced outside{often} and held again each time; it stood open for a moment",
                 name.display()
             )));
             stamps.extend(stamp.map(|stamp| (name, stamp)));
@@ -87,6 +87,7 @@ impl Watch for MountsAgain {
                     replaced.times += 1;
                     replaced.stamp = stamp;
                 }
+                Again::Moved => {}
                 Again::Gone => self.findings.push(Finding::note(format!(
                     "{name_of} is gone: a new one is held when it is seen, and compared at the end"
                 ))),

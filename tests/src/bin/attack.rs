@@ -22,6 +22,7 @@ fn main() {
         ["compared"] => compared(),
         ["process", ref pids @ ..] => pids.iter().for_each(|p| of_a_process(p)),
         ["besides", path] => besides(path),
+        ["steal", path, until] => steal(path, until),
         ["queue", what, name] => say(what, queue(what, name)),
         _ => std::process::exit(2),
     }
@@ -471,6 +472,20 @@ fn attributes(path: &str, fd: u64) {
     ] {
         say(what, raw(call, arguments));
     }
+}
+
+/// Opens to read and to write until `until` is there: how often it was tried, read, written.
+fn steal(path: &str, until: &str) {
+    let (mut tries, mut read, mut written) = (0_u32, 0_u32, 0_u32);
+    println!("started");
+    while !std::path::Path::new(until).exists() {
+        tries += 1;
+        read += u32::from(first_byte(path).is_ok());
+        let open = opened(path, OFlag::O_WRONLY);
+        let wrote = open.is_ok_and(|file| nix::unistd::write(&file, b"AGENT").is_ok());
+        written += u32::from(wrote);
+    }
+    println!("{tries} {read} {written}");
 }
 
 /// A queue of messages, by a name without its slash, as the kernel takes it.

@@ -16,8 +16,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, shutdown,
-    socketpair,
+    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, send,
+    shutdown, socketpair,
 };
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -172,7 +172,7 @@ impl Drop for Stage {
 
 const MESSAGES: &str = "the session's messages can't be received";
 
-/// Returns when only the exec is left, or with the step that failed. What is locked by `lock` stays so
+/// Returns when only the exec is left, which waits for [`Session::go`], or with the step that failed. What is locked by `lock` stays so
 /// until nothing of the session lives, also where this process is killed.
 pub fn launch(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Session, LaunchError> {
     let group = plan.group.as_ref().map(|g| Limited::make(g, plan));
@@ -351,6 +351,13 @@ fn explain(plan: &Plan, step: Step, item: u32, errno: Errno) -> LaunchError {
 }
 
 impl Session {
+    /// The agent starts.
+    pub fn go(&self) {
+        let sent = send(self.stage.control.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+        // that it is gone already is the next event
+        sent.map(drop).unwrap_or(());
+    }
+
     /// Polls readable when [`Session::event`] has something to say.
     pub fn control(&self) -> BorrowedFd<'_> {
         self.stage.control.as_fd()

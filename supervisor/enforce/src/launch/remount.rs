@@ -30,15 +30,17 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// Where something is mounted in the session now.
-    fn points(&self) -> std::io::Result<BTreeSet<PathBuf>> {
+    /// Where something is mounted in the session now, and the id of what lies on top there.
+    fn points(&self) -> std::io::Result<BTreeMap<PathBuf, u64>> {
         let mut table = std::fs::File::from(self.table.try_clone()?);
         table.rewind()?;
         let mut text = Vec::new();
         table.read_to_end(&mut text)?;
         let point = |line: &[u8]| {
-            let field = line.split(|b| *b == b' ').nth(4)?;
-            Some(PathBuf::from(OsString::from_vec(unescaped(field))))
+            let mut fields = line.split(|b| *b == b' ');
+            let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+            let field = fields.nth(3)?;
+            Some((PathBuf::from(OsString::from_vec(unescaped(field))), id))
         };
         Ok(text.split(|b| *b == b'\n').filter_map(point).collect())
     }
@@ -78,6 +80,8 @@ pub struct Watched {
 struct Held {
     /// Rather than read-only.
     hidden: bool,
+    /// Of its mount, when it was last seen there.
+    id: Option<u64>,
     /// Not there when it was last looked for, or not to be mounted on.
     missing: bool,
 }
@@ -89,13 +93,16 @@ const TRIES: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Again {
     Mounted,
+    /// A directory above has another name, from inside or outside: the comparison at the end is for that.
+    Moved,
     /// The name is gone, so there is nothing to mount on.
     Gone,
     Failed(String),
 }
 
 impl Session {
-    /// The names to watch, while all of them are mounted; none at a level without mounts.
+    /// The names to watch, before the agent starts; none at a level without mounts. One that a program
+    /// outside replaced since the view was made is missing from the start.
     pub fn watched(&self, plan: &Plan) -> std::io::Result<Option<Watched>> {
         let Some(Mounts { table, user, mount }) = &self.descriptors.mounts else {
             return Ok(None);
@@ -113,13 +120,28 @@ impl Session {
             Source::Masked { .. } => Some(true),
             _ => None,
         };
-        let names = plan.view.iter().filter(|i| points.contains(&i.at));
+        // on a tree of the host alone a program outside can replace what is mounted on
+        let trees: BTreeMap<&Path, bool> = plan
+            .view
+            .iter()
+            .map(|i| (i.at.as_path(), matches!(i.source, Source::Host { .. })))
+            .collect();
+        let on_the_hosts = |at: &Path| {
+            let mut above = at.ancestors().skip(1);
+            above.find_map(|a| trees.get(a)).copied().unwrap_or(false)
+        };
         let held = |item: &Item| {
             let hidden = hidden(item)?;
-            let missing = false;
-            Some((item.at.clone(), Held { hidden, missing }))
+            let id = points.get(&item.at).copied();
+            let missing = id.is_none();
+            let held = Held {
+                hidden,
+                id,
+                missing,
+            };
+            (!missing || on_the_hosts(&item.at)).then(|| (item.at.clone(), held))
         };
-        let names = names.filter_map(held).collect();
+        let names = plan.view.iter().filter_map(held).collect();
         Ok(Some(Watched { mounts, names }))
     }
 }
@@ -138,9 +160,16 @@ impl Watched {
     /// Mounts again what is gone since; each name with what became of it, a missing one once.
     pub fn mount_again(&mut self) -> std::io::Result<Vec<(PathBuf, Again)>> {
         let points = self.mounts.points()?;
+        let ids: BTreeSet<u64> = points.values().copied().collect();
         let mut out = Vec::new();
         for (name, held) in &mut self.names {
-            if points.contains(name) {
+            if let Some(id) = points.get(name) {
+                held.id = Some(*id);
+                held.missing = false;
+                continue;
+            }
+            if held.id.is_some_and(|id| ids.contains(&id)) {
+                out.push((name.clone(), Again::Moved));
                 continue;
             }
             let again = try_again(&self.mounts, name, held.hidden);

@@ -419,8 +419,10 @@ fn agent(control: &OwnedFd, plan: &Plan, parent: Pid) -> Outcome<std::convert::I
         handed_out.push(ruleset);
         handed_out.push(sys::notify::listen_with(filter).map_err(at(Step::Listener))?);
         started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
+        go(control);
     } else {
         started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
+        go(control);
         sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     }
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
@@ -508,4 +510,17 @@ fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) -> Result<(),
         None,
     )
     .map(drop)
+}
+
+/// Until the supervisor watches what has to be watched from the first moment on.
+fn go(control: &OwnedFd) {
+    let mut byte = [0; 1];
+    loop {
+        match recv(control.as_raw_fd(), &mut byte, MsgFlags::empty()) {
+            Ok(1) => return,
+            Err(Errno::EINTR) => {}
+            // the supervisor is gone
+            Ok(_) | Err(_) => sys::leave(125),
+        }
+    }
 }
