@@ -52,13 +52,12 @@ pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
         return NOT_MINE;
     }
     match requirement {
-        R::NoWriteOutside
-        | R::NoMetadataOutside
-        | R::Hidden { .. }
-        | R::ReadOnlyInside { .. }
-        | R::Private { .. }
-        | R::Overlay { .. } => Hold::Full,
-        R::ProtectedPresent { .. } => Hold::Partial(
+        R::NoWriteOutside | R::NoMetadataOutside | R::Private { .. } | R::Overlay { .. } => {
+            Hold::Full
+        }
+        // what no rule names is not there at all
+        R::Hidden { inside } if inside.is_empty() => Hold::Full,
+        R::Hidden { .. } | R::ReadOnlyInside { .. } | R::ProtectedPresent { .. } => Hold::Partial(
             "replaced",
             "a rename by a host program, or of a directory above, uncovers a mounted name",
         ),
