@@ -23,6 +23,7 @@ fn main() {
         ["process", ref pids @ ..] => pids.iter().for_each(|p| of_a_process(p)),
         ["besides", path] => besides(path),
         ["steal", path, until] => steal(path, until),
+        ["datagram", family, port] => say("datagram", datagram(family, number(port))),
         ["queue", what, name] => say(what, queue(what, name)),
         _ => std::process::exit(2),
     }
@@ -472,6 +473,27 @@ fn attributes(path: &str, fd: u64) {
     ] {
         say(what, raw(call, arguments));
     }
+}
+
+/// To the loopback; with family 0 an address of IPv4 says that it is of none (AF_UNSPEC).
+fn datagram(family: &str, port: i64) -> Tried {
+    let six = family == "6";
+    let kind = if six { libc::AF_INET6 } else { libc::AF_INET };
+    // SAFETY: no pointers; the descriptor ends with the process.
+    let made = unsafe { libc::socket(kind, libc::SOCK_DGRAM, 0) };
+    let socket = u64::try_from(Errno::result(made)?).unwrap_or(NONE);
+    let mut address = vec![0_u8; if six { 28 } else { 16 }];
+    let said = if family == "0" { 0 } else { kind };
+    address[..2].copy_from_slice(&u16::try_from(said).unwrap_or(0).to_ne_bytes());
+    address[2..4].copy_from_slice(&u16::try_from(port).unwrap_or(0).to_be_bytes());
+    if six {
+        address[23] = 1;
+    } else {
+        address[4..8].copy_from_slice(&[127, 0, 0, 1]);
+    }
+    let (at, long) = (address.as_ptr() as u64, address.len() as u64);
+    let text = c"x".as_ptr() as u64;
+    raw(libc::SYS_sendto, [socket, text, 1, 0, at, long])
 }
 
 /// Opens to read and to write until `until` is there: how often it was tried, read, written.
