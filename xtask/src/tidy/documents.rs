@@ -1,6 +1,7 @@
 //! What documents say is there.
 
 use super::Checkout;
+use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 const MAP: &str = "ARCHITECTURE.md";
@@ -37,7 +38,27 @@ pub fn code_map(checkout: &Checkout) -> Vec<String> {
 
 const ESCAPES: &str = "docs/escapes.md";
 
-/// `FILE: TEST` in backticks: the test is there. Of a file whose one test is a table, the row.
+/// `FILE: TEST` in backticks, each as file without its ending and test.
+fn tests_of(line: &str) -> Vec<(&str, &str)> {
+    let named = line.split('`').skip(1).step_by(2);
+    named.filter_map(|t| t.split_once(".rs: ")).collect()
+}
+
+/// Those that are not there. Of a file whose one test is a table, the row counts.
+fn gone<'l>(checkout: &Checkout, tests: &[(&'l str, &'l str)]) -> Vec<String> {
+    let there = |(file, test): &(&str, &str)| {
+        let paths = [format!("tests/tests/{file}.rs"), format!("{file}.rs")];
+        let source = paths.iter().find_map(|p| checkout.text(p));
+        source.is_some_and(|s| {
+            s.contains(&format!("fn {test}(")) || s.contains(&format!("row(&[\"{test}\""))
+        })
+    };
+    let gone = tests.iter().filter(|t| !there(t));
+    gone.map(|(file, test)| format!("{file}.rs has no {test}"))
+        .collect()
+}
+
+/// Each row of the table names tests that are there.
 pub fn named_tests(checkout: &Checkout) -> Vec<String> {
     let Some(text) = checkout.text(ESCAPES) else {
         return vec![format!("{ESCAPES}: not there")];
@@ -48,21 +69,46 @@ pub fn named_tests(checkout: &Checkout) -> Vec<String> {
         .enumerate()
         .filter(|(_, l)| l.starts_with("| "))
     {
-        let named = line.split('`').skip(1).step_by(2);
-        let tests: Vec<_> = named.filter_map(|t| t.split_once(".rs: ")).collect();
+        let tests = tests_of(line);
         if tests.is_empty() && !line.starts_with("| escape |") && !line.starts_with("| --- |") {
             wrong.push(format!("{ESCAPES}:{}: no test is named", n + 1));
         }
-        for (file, test) in tests {
-            let paths = [format!("tests/tests/{file}.rs"), format!("{file}.rs")];
-            let source = paths.iter().find_map(|p| checkout.text(p));
-            let there = source.is_some_and(|s| {
-                s.contains(&format!("fn {test}(")) || s.contains(&format!("row(&[\"{test}\""))
-            });
-            if !there {
-                wrong.push(format!("{ESCAPES}:{}: {file}.rs has no {test}", n + 1));
-            }
+        let gone = gone(checkout, &tests);
+        wrong.extend(gone.iter().map(|g| format!("{ESCAPES}:{}: {g}", n + 1)));
+    }
+    wrong
+}
+
+const SPECIFICATION: &str = "docs/specification.md";
+
+/// `- SNUMBER: promise. TESTS` is one line; a number is one promise's for good.
+pub fn promises(checkout: &Checkout) -> Vec<String> {
+    let Some(text) = checkout.text(SPECIFICATION) else {
+        return vec![format!("{SPECIFICATION}: not there")];
+    };
+    let mut wrong = Vec::new();
+    let mut numbers = BTreeSet::new();
+    for (n, line) in text.lines().enumerate() {
+        let Some(promise) = line.strip_prefix("- ") else {
+            continue;
+        };
+        let mut say = |what: &str| wrong.push(format!("{SPECIFICATION}:{}: {what}", n + 1));
+        let number = promise
+            .split_once(": ")
+            .and_then(|(number, _)| number.strip_prefix('S')?.parse::<u32>().ok());
+        match number {
+            None => say("a promise begins with its number, `S1: `"),
+            Some(number) if !numbers.insert(number) => say(&format!("S{number} is used twice")),
+            Some(_) => {}
         }
+        let tests = tests_of(promise);
+        if tests.is_empty() {
+            say("no test is named");
+        }
+        gone(checkout, &tests).iter().for_each(|g| say(g));
+    }
+    if !text.lines().any(|l| l.starts_with("- ")) {
+        wrong.push(format!("{SPECIFICATION}: no promise"));
     }
     wrong
 }
@@ -157,6 +203,34 @@ mod tests {
         );
         assert_eq!(of("| e | a | `a.rs: gone`, `c.rs: here` |"), 2);
         assert_eq!(of("| e | a | |"), 1);
+    }
+
+    #[test]
+    fn a_promise_that_nothing_holds_is_found() {
+        let of = |text: &str| {
+            let tests = [(SPECIFICATION, text), ("tests/tests/a.rs", "fn here() {}")];
+            promises(&Checkout::of(&tests))
+        };
+        let good = "# Files\n\nText.\n- S1: one. `a.rs: here`\n- S7: two. `a.rs: here`\n";
+        assert_eq!(of(good), Vec::<String>::new());
+        for (wrong, says) in [
+            ("- S1: one. `a.rs: gone`", "a.rs has no gone"),
+            ("- S1: one. `c.rs: here`", "c.rs has no here"),
+            ("- S1: one.", "no test is named"),
+            ("- one. `a.rs: here`", "begins with its number"),
+            (
+                "- S1: a. `a.rs: here`\n- S1: b. `a.rs: here`",
+                ":2: S1 is used twice",
+            ),
+            ("# Files\n", "no promise"),
+        ] {
+            let found = of(wrong);
+            assert!(
+                found.len() == 1 && found[0].contains(says),
+                "{wrong}: {found:?}"
+            );
+        }
+        assert_eq!(promises(&Checkout::of(&[])).len(), 1);
     }
 
     #[test]

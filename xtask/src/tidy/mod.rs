@@ -37,6 +37,7 @@ pub const RULES: &[Rule] = &[
         "tests that documents name are there",
         documents::named_tests,
     ),
+    rule("every promise has its test", documents::promises),
 ];
 
 const fn rule(name: &'static str, check: fn(&Checkout) -> Vec<String>) -> Rule {
