@@ -114,15 +114,15 @@ impl<'a> Asked<'a> {
         keeps_own(&policy, level, &self.state)?;
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
-        let snapshot = Snapshot::default();
-        let plan = self.plan(level, &policy, &texts, &copies, &snapshot)?;
+        let seen = Seen::begin(&self.state);
+        let plan = self.plan(level, &policy, &texts, &copies, &seen.tree)?;
         certain()?;
         Ok(AtLevel {
             policy,
             plan,
             texts,
             copies,
-            seen: snapshot.into(),
+            seen,
         })
     }
 

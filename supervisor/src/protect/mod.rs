@@ -58,6 +58,9 @@ pub fn begin(
 ) -> Result<Guard, Failure> {
     let Folder { id, path: folder } = folder;
     let _turn = settle::turn(state)?;
+    if settle::changed(state) != seen.sessions {
+        seen.forget();
+    }
     let reach = Reach::new(policy);
     let mut record = Record::new(id, policy, group, level == Level::Namespaces);
     record.copies = copies.iter().map(|path| exchange::real(path)).collect();

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// In the folder of a session that goes on: `settled-ID` of the one that did it.
 const PREFIX: &str = "settled-";
@@ -61,6 +61,12 @@ pub fn turn(state: &Path) -> Result<Flock<File>, Failure> {
     )))
 }
 
+/// When a session began, was removed, or put something right; what was seen before is no longer so.
+pub fn changed(state: &Path) -> Option<SystemTime> {
+    let sessions = state.join("sessions").symlink_metadata();
+    sessions.and_then(|m| m.modified()).ok()
+}
+
 fn opened(sessions: &Path) -> std::io::Result<File> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(sessions)?;
@@ -96,7 +102,10 @@ impl Settled {
             return Ok(());
         }
         let text = serde_json::to_vec(self)?;
-        for entry in std::fs::read_dir(state.join("sessions"))? {
+        let sessions = state.join("sessions");
+        // also to one that is about to begin
+        File::open(&sessions)?.set_modified(SystemTime::now())?;
+        for entry in std::fs::read_dir(sessions)? {
             let folder = entry?.path();
             let Some(other) = Record::read(&folder).filter(|r| r.session != session) else {
                 continue;
@@ -150,5 +159,24 @@ pub fn apply(record: &mut Record, folder: &Path) {
         }
         record.seen.extend(settled.seen);
         record.ways.extend(settled.ways);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_about_to_begin_sees_that_something_was_put_right() {
+        let state = std::env::temp_dir().join(format!("stockade-settle-{}", std::process::id()));
+        drop(turn(&state).unwrap());
+        let before = changed(&state);
+        Settled::default().tell(&state, "one").unwrap();
+        assert_eq!(changed(&state), before, "nothing was touched");
+        let mut settled = Settled::default();
+        settled.touch(Path::new("/w/.git/hooks/pre-commit"));
+        settled.tell(&state, "one").unwrap();
+        assert_ne!(changed(&state), before);
+        std::fs::remove_dir_all(&state).unwrap();
     }
 }

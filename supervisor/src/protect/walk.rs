@@ -1,10 +1,12 @@
 //! The names that a pattern speaks of, as they stand now.
 
+use super::settle;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 use stockade_enforce::{HostTree, Kind, Snapshot, Tree, doubt, holds_all_of};
 use stockade_policy::Glob;
 
@@ -35,6 +37,8 @@ const REMEMBERED: usize = 50_000;
 #[derive(Debug, Default)]
 pub struct Seen {
     pub tree: Snapshot,
+    /// How the user's sessions were before anything was looked at: [`super::settle::changed`].
+    pub sessions: Option<SystemTime>,
     entries: RefCell<Entries>,
 }
 
@@ -44,16 +48,14 @@ struct Entries {
     number: usize,
 }
 
-impl From<Snapshot> for Seen {
-    fn from(tree: Snapshot) -> Self {
+impl Seen {
+    pub fn begin(state: &Path) -> Self {
         Self {
-            tree,
-            entries: RefCell::default(),
+            sessions: settle::changed(state),
+            ..Self::default()
         }
     }
-}
 
-impl Seen {
     /// Looks at every name again.
     pub fn forget(&self) {
         self.tree.forget();
