@@ -180,7 +180,7 @@ fn a_directory_of_hooks_is_held_there_or_not() {
     );
     for level in LEVELS {
         let said = stays_unarmed(&place, level, &[]);
-        assert!(said.contains("core.hooksPath names it"), "{level}: {said}");
+        assert!(said.contains("names it for hooks"), "{level}: {said}");
     }
 }
 

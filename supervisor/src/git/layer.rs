@@ -89,12 +89,12 @@ impl Said {
             }
             if tree.starts_with(path) {
                 self.refuse(format!(
-                    "{}: core.hooksPath names it, the working tree itself or above: what a session makes there git runs",
+                    "{}: git's configuration names it for hooks, the working tree itself or above: what a session makes there git runs",
                     path.display()
                 ));
                 continue;
             }
-            let because = "core.hooksPath named it: git runs them outside";
+            let because = "git's configuration named it for hooks: git runs them outside";
             let pattern = found::covering(path) + "/*";
             self.protect.insert((pattern, "deny", because));
         }

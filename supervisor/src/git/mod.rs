@@ -155,7 +155,15 @@ fn separate(git: &Path, workspace: &Path) -> Option<Found> {
     })
 }
 
-/// Each `.git` below the workspace, whatever it is; and whether everything was looked at.
+/// Whether git takes the directory itself for a repository, a bare one or one that `.git` of a workspace
+/// would be (setup.c, is_git_directory; safe.bareRepository allows it unless it is set).
+fn is_bare(folder: &Path) -> bool {
+    let there = |name: &str| folder.join(name).symlink_metadata().is_ok();
+    there("HEAD") && (there("commondir") || there("objects") && there("refs"))
+}
+
+/// Each `.git` below the workspace, whatever it is, and each directory that is a repository itself; and
+/// whether everything was looked at.
 pub fn repositories(workspace: &Path) -> (Vec<PathBuf>, bool) {
     let (mut out, mut looked, mut all) = (Vec::new(), 0, true);
     let mut open = vec![(workspace.to_owned(), 0)];
@@ -169,7 +177,12 @@ pub fn repositories(workspace: &Path) -> (Vec<PathBuf>, bool) {
         if depth > 0 && doubt::answer(&git, git.symlink_metadata()).is_some() {
             out.push(git);
         }
-        if depth == DEPTH {
+        let bare = is_bare(&folder);
+        if bare {
+            out.push(folder.clone());
+        }
+        // below it git keeps objects; below a workspace that looks like one there is the rest
+        if depth == DEPTH || bare && depth > 0 {
             continue;
         }
         let entries = doubt::answer(&folder, std::fs::read_dir(&folder));

@@ -69,7 +69,7 @@ pub fn of_the_user(home: &Path) -> Vec<PathBuf> {
 
 #[derive(Debug, Default)]
 pub struct Named {
-    /// Values of `core.hooksPath`: all, since a session can take away the one that counts.
+    /// Values of `core.hooksPath`, and the hooks below `init.templateDir`: all, since a session can take away the one that counts.
     pub hooks: BTreeSet<String>,
     /// Configurations that git reads if they are there, by each of their names.
     pub files: BTreeSet<PathBuf>,
@@ -102,6 +102,9 @@ impl Named {
                     || key.starts_with("includeif.") && key.ends_with(".path");
                 if key == "core.hookspath" && !value.is_empty() {
                     self.hooks.insert(value);
+                } else if key == "init.templatedir" && !value.is_empty() {
+                    // copied into each repository that is made
+                    self.hooks.insert(value + "/hooks");
                 } else if include && let Some(above) = file.parent() {
                     open.push((expanded(&value, home, above), depth + 1));
                 }
@@ -160,6 +163,10 @@ pub fn parts_of(found: &Found, workspace: &Path) -> Vec<Part> {
         Found::Worktree { own: _, common } => parts(common, common.parent().unwrap_or(common)),
         Found::Submodule(directory) => parts(directory, workspace),
         Found::Separate { directory, tree } => parts(directory, tree),
-        Found::Plain(directory) => parts(directory, directory.parent().unwrap_or(directory)),
+        Found::Plain(directory) if directory.ends_with(".git") => {
+            parts(directory, directory.parent().unwrap_or(directory))
+        }
+        // a bare one's hooks run where it is
+        Found::Plain(directory) => parts(directory, directory),
     }
 }
