@@ -213,3 +213,43 @@ fn queues_of_messages_are_the_sessions_own_or_none() {
     assert_eq!(native("open"), "open ok\n");
     assert_eq!(native("remove"), "remove ok\n");
 }
+
+/// Whose socket it is given, and which kind, decides: a root daemon's connection would be root's.
+#[test]
+fn the_keeper_serves_whoever_called_it_alone() {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, recv, send, socketpair};
+    use std::os::fd::AsRawFd;
+    let none = nix::sys::socket::MsgFlags::empty();
+    for (kind, caller, says) in [
+        (SockType::SeqPacket, "4242", "not of whoever called sudo"),
+        (SockType::Stream, "0", "not of whoever called sudo"),
+    ] {
+        let (own, theirs) =
+            socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let place = Place::new("keeper");
+        let mut command = place.command(stockade_tests::stockade());
+        command
+            .arg("__keeper")
+            .env("SUDO_UID", caller)
+            .stdin(Stdio::from(theirs));
+        let keeper = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(command);
+        if !nix::unistd::geteuid().is_root() {
+            let out = keeper.wait_with_output().unwrap();
+            assert!(text(&out).contains("is for root"), "{}", text(&out));
+            continue;
+        }
+        send(own.as_raw_fd(), b"b", none).unwrap();
+        let mut bytes = [0; 4096];
+        let n = recv(own.as_raw_fd(), &mut bytes, none).unwrap();
+        let answer = String::from_utf8_lossy(&bytes[..n]).into_owned();
+        assert!(answer.contains(says), "{answer}");
+        // it is over with that
+        assert_eq!(recv(own.as_raw_fd(), &mut bytes, none), Ok(0));
+        keeper.wait_with_output().unwrap();
+    }
+}

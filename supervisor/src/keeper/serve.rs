@@ -4,8 +4,10 @@
 use super::{BEGIN, END};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt::PeerCredentials};
+use nix::sys::socket::sockopt::{PeerCredentials, SockType};
+use nix::sys::socket::{MsgFlags, SockType as Kind, getsockopt, recv, send};
 use nix::unistd::{Gid, Uid, chown};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -102,6 +104,11 @@ fn said(what: &Path) -> impl Fn(io::Error) -> io::Error + '_ {
     move |e| io::Error::new(e.kind(), format!("{}: {e}", what.display()))
 }
 
+/// A socket may be somebody else's, who connected or made it and handed it on: sudo says who calls.
+fn is_the_callers(uid: Uid, sudo_uid: Option<&OsStr>) -> bool {
+    sudo_uid.is_none_or(|text| text == uid.to_string().as_str())
+}
+
 fn peer() -> io::Result<Peer> {
     let of_socket = getsockopt(&io::stdin(), PeerCredentials)?;
     let peer = Peer {
@@ -109,6 +116,11 @@ fn peer() -> io::Result<Peer> {
         uid: Uid::from_raw(of_socket.uid()),
         gid: Gid::from_raw(of_socket.gid()),
     };
+    let kind = getsockopt(&io::stdin(), SockType)?;
+    let caller = std::env::var_os("SUDO_UID");
+    if kind != Kind::SeqPacket || !is_the_callers(peer.uid, caller.as_deref()) {
+        return Err(io::Error::other("the socket is not of whoever called sudo"));
+    }
     // the id must still be that process's
     let status = fs::read_to_string(format!("/proc/{}/status", peer.pid))?;
     let ids = status
@@ -211,4 +223,17 @@ fn remove(group: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_somebody_else_is_not_the_callers() {
+        let uid = Uid::from_raw(1000);
+        let is = |text: &str| is_the_callers(uid, Some(OsStr::new(text)));
+        assert!(is("1000") && is_the_callers(uid, None));
+        assert!(!is("0") && !is("1001") && !is("") && !is("01000"));
+    }
 }
