@@ -163,3 +163,29 @@ fn a_policy_that_leads_to_a_secret_shows_nothing_of_it() {
         assert_eq!(out.status.code(), Some(0), "{}", text(&out));
     }
 }
+
+/// What stands under a protected name is moved away; what it leads to is not touched.
+#[test]
+fn a_link_is_moved_away_and_its_target_stays() {
+    for level in LEVELS {
+        let place = Place::new("target");
+        let kept = place.outside().join("kept");
+        std::fs::write(&kept, "kept\n").unwrap();
+        let script = "ln -s \"$1\" .envrc; ln -s \"$1\" plain; mkfifo .lvimrc";
+        let words = ["sh", "-c", script, "sh", kept.to_str().unwrap()];
+        let said = text(&confined(&place, level, &[], &words));
+        for name in [".envrc", ".lvimrc"] {
+            assert!(
+                place.work().join(name).symlink_metadata().is_err(),
+                "{level}: {said}"
+            );
+            assert!(
+                said.contains(&format!("{name} appeared")),
+                "{level}: {said}"
+            );
+        }
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept\n", "{level}");
+        // under another name it stays
+        assert!(place.work().join("plain").is_symlink(), "{level}");
+    }
+}

@@ -119,6 +119,35 @@ fn a_workspace_that_is_made_a_repository_arms_nothing() {
     }
 }
 
+/// As at `namespaces`, where mounts hold them: what was made is moved away at the end.
+#[test]
+fn a_submodule_and_a_nested_repository_are_compared_at_landlock() {
+    let place = Place::new("compared");
+    let made = "git init -q a/nested && git init -q ../outside/lib && git -C ../outside/lib -c user.name=t \
+        -c user.email=t@localhost commit -q --allow-empty -m one && rm -rf .git && git init -q . \
+        && git -c protocol.file.allow=always submodule add -q ../outside/lib lib";
+    let out = place.command("sh").args(["-ec", made]).output().unwrap();
+    assert!(out.status.success(), "{}", text(&out));
+    let hooks = [
+        "a/nested/.git/hooks/post-commit",
+        ".git/modules/lib/hooks/post-checkout",
+    ];
+    for hook in hooks {
+        let said = text(&sh(
+            &place,
+            "landlock",
+            &format!("echo x > {hook}; echo x > made"),
+        ));
+        assert!(!place.work().join(hook).exists(), "{hook}: {said}");
+        assert!(said.contains(&format!("{hook} appeared")), "{hook}: {said}");
+        // and what git makes of it by itself stays
+        assert!(place.work().join("made").exists());
+    }
+    let script = "cd lib && git -c user.name=t -c user.email=t@localhost commit -q --allow-empty -m two && git log --oneline | wc -l";
+    let out = sh(&place, "landlock", script);
+    assert_eq!(text(&out), "2\n");
+}
+
 /// Hooks that git copies into every repository the user makes later.
 #[test]
 fn a_template_in_the_workspace_is_held() {
