@@ -135,7 +135,6 @@ pub struct Session {
 struct Stage {
     process: Child,
     control: OwnedFd,
-    level: Level,
     /// Where no pid namespace ends what the subreaper leaves.
     behind: Option<Behind>,
     over: bool,
@@ -152,11 +151,9 @@ impl Stage {
     }
 
     fn end(&mut self) {
-        match self.level {
-            // with it goes init, and with that every process of the session
-            Level::Namespaces => self.process.kill().unwrap_or(()),
-            // the subreaper has to end the others first
-            Level::Landlock => shutdown(self.control.as_raw_fd(), Shutdown::Both).unwrap_or(()),
+        // it ends only when nothing else of the session runs; without its last words it is killed
+        if shutdown(self.control.as_raw_fd(), Shutdown::Both).is_err() {
+            self.process.kill().unwrap_or(());
         }
         self.wait();
     }
@@ -275,7 +272,6 @@ fn start(plan: &Plan, lock: Option<BorrowedFd<'_>>) -> Result<Stage, LaunchError
     Ok(Stage {
         process,
         control,
-        level: plan.level,
         behind,
         over: false,
     })
@@ -308,8 +304,8 @@ fn receive(control: &OwnedFd) -> Result<(Option<Message>, Vec<OwnedFd>), Errno> 
                 (got.bytes, fds)
             }
         };
-        let fds = fds.into_iter().filter_map(|fd| sys::inherited(fd).ok());
-        let fds = fds.collect();
+        let fds = fds.into_iter().map(sys::inherited);
+        let fds = fds.collect::<Result<_, _>>()?;
         let whole = n == message::SIZE;
         let message = if whole { Message::decode(&bytes) } else { None };
         return Ok((message, fds));

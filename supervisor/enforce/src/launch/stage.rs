@@ -152,7 +152,7 @@ fn namespaced(control: &OwnedFd, plan: &Plan, lock: Option<&OwnedFd>) -> Outcome
             map_ids(init, uid.as_raw(), gid.as_raw()).map_err(at(Step::Ids))?;
             send(mine.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map_err(at(Step::Ids))?;
             // from here on init says what happens; the agent's status comes back on the same pair
-            let status = read_status(&mine).map_err(at(Step::Wait))?;
+            let status = status_of(init, &mine, control).map_err(at(Step::Wait))?;
             orphans::wait_for(init);
             // without one init reported its failure itself, or was killed
             Ok(status.unwrap_or_else(|| sys::leave(125)))
@@ -187,10 +187,7 @@ fn die_with_parent() -> Result<(), Errno> {
 fn leave_if_gone(pair: &OwnedFd) -> Result<(), Errno> {
     let mut fds = [PollFd::new(pair.as_fd(), PollFlags::empty())];
     poll(&mut fds, PollTimeout::ZERO)?;
-    if fds[0]
-        .revents()
-        .is_some_and(|r| r.contains(PollFlags::POLLHUP))
-    {
+    if hung_up(&fds[0]) {
         sys::leave(125);
     }
     Ok(())
@@ -207,9 +204,23 @@ fn map_ids(init: Pid, uid: u32, gid: u32) -> Result<(), Errno> {
     write("gid_map", format!("{gid} {gid} 1\n"))
 }
 
-fn read_status(from: &OwnedFd) -> Result<Option<i32>, Errno> {
+/// When the supervisor has let go of the session, init is ended: with the wait for it every process
+/// of its namespace is gone.
+fn status_of(init: Pid, from: &OwnedFd, control: &OwnedFd) -> Result<Option<i32>, Errno> {
     let mut status = [0; 4];
     loop {
+        let mut fds = [
+            PollFd::new(from.as_fd(), PollFlags::POLLIN),
+            PollFd::new(control.as_fd(), PollFlags::empty()),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            polled => polled?,
+        };
+        if hung_up(&fds[1]) {
+            nix::sys::signal::kill(init, Signal::SIGKILL)?;
+            return Ok(None);
+        }
         match recv(from.as_raw_fd(), &mut status, MsgFlags::empty()) {
             Err(Errno::EINTR) => {}
             Ok(4) => return Ok(Some(i32::from_ne_bytes(status))),
@@ -349,10 +360,7 @@ fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
                 poll(&mut fds, PollTimeout::NONE)
                     .or_else(interrupted)
                     .map_err(&failed)?;
-                if fds[1]
-                    .revents()
-                    .is_some_and(|r| r.contains(PollFlags::POLLHUP))
-                {
+                if hung_up(&fds[1]) {
                     orphans::end(|_| true);
                     sys::leave(125);
                 }
@@ -362,6 +370,10 @@ fn reap_watching(control: &OwnedFd, agent: Pid) -> Outcome<i32> {
             Err(errno) => return Err((Step::Wait, u32::MAX, errno)),
         }
     }
+}
+
+fn hung_up(fd: &PollFd<'_>) -> bool {
+    fd.revents().is_some_and(|r| r.contains(PollFlags::POLLHUP))
 }
 
 fn interrupted(errno: Errno) -> Result<i32, Errno> {
