@@ -171,7 +171,7 @@ pub fn context(workspaces: &[PathBuf]) -> Result<Context, Failure> {
 fn workspace(asked: &Path) -> Result<PathBuf, Failure> {
     let fail = |e| Failure::file("use the workspace", asked, e);
     let real = asked.canonicalize().map_err(fail)?;
-    if !real.is_dir() {
+    if !real.metadata().map_err(fail)?.is_dir() {
         return Err(fail(std::io::ErrorKind::NotADirectory.into()));
     }
     let needed = AccessFlags::R_OK | AccessFlags::X_OK;

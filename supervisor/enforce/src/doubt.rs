@@ -18,17 +18,24 @@ const NO_ANSWER: [Errno; 5] = [
 
 /// The answer about `path`; none where there is none, which [`take`] gives if it is no answer at all.
 pub fn answer<T>(path: &Path, result: io::Result<T>) -> Option<T> {
-    result.map_err(|error| note(path, error)).ok()
+    match result {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            note(path, error);
+            None
+        }
+    }
 }
 
-/// The same where the error itself says enough.
-pub fn note(path: &Path, error: io::Error) {
+/// The same where the error itself says enough; whether it is no answer.
+pub fn note(path: &Path, error: io::Error) -> bool {
     let is_none = error
         .raw_os_error()
         .is_some_and(|e| NO_ANSWER.contains(&Errno::from_raw(e)));
     if is_none && let Ok(mut first) = FIRST.lock() {
         first.get_or_insert((path.into(), error));
     }
+    is_none
 }
 
 /// The first question without an answer since this was asked; not to be asked by two threads.

@@ -377,7 +377,9 @@ fn try_level(asked: &Asked<'_>, at: AtLevel) -> Result<Started, Failure> {
     let (level, copies) = (at.plan.level, &at.copies);
     let (policy, state) = (&at.policy, &asked.state);
     let guard = protect::begin(policy, state, folder, group, level, &at.seen, copies)?;
-    match certain().and_then(|()| launched(asked, &at, &guard)) {
+    // nothing has run, and nothing is to be compared with a record that may lack names
+    certain()?;
+    match launched(asked, &at, &guard) {
         Ok((session, copy_back, mounts)) => Ok(Started {
             session,
             at,

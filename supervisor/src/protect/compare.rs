@@ -236,9 +236,10 @@ impl<'a> Comparison<'a> {
             None if mark.report => self.note(format!("{shown} was removed ({because})")),
             Some(_) if mark.report => self.note(format!("{shown} was changed ({because})")),
             None => {
-                let back = self
-                    .put_back(name)
-                    .map_or_else(|_| self.original(name, mark), |()| BACK.into());
+                let back = match self.put_back(name) {
+                    Ok(()) => BACK.into(),
+                    Err(error) => self.unless_again(name, error, mark),
+                };
                 self.grave(format!(
                     "{shown} was removed ({because}) though it is protected{back}"
                 ));
@@ -271,14 +272,31 @@ impl<'a> Comparison<'a> {
         }
         let shown = name.display();
         let kept = self.record.original(self.folder, name);
-        if !kept.is_file() {
+        let found = match kept.metadata() {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                self.grave(format!("{shown} can't be put back: {error}"));
+                doubt::note(name, error);
+                return;
+            }
+            other => other,
+        };
+        if !found.is_ok_and(|m| m.is_file()) {
             let why = format!("only files up to {KEPT} bytes that can be read are kept");
             self.grave(format!("{shown} can't be put back as it was: {why}"));
         } else if let Err(error) = self.put_back(name) {
-            let restore = self.original(name, mark);
+            let restore = self.unless_again(name, error, mark);
             self.grave(format!("{shown} can't be put back: {error}{restore}"));
         } else {
             self.note(format!("{shown} is as it was again"));
+        }
+    }
+
+    /// The next comparison puts it back where only memory or the like was missing for it.
+    fn unless_again(&self, name: &Path, error: nix::errno::Errno, mark: &Mark) -> String {
+        if doubt::note(name, error.into()) {
+            String::new()
+        } else {
+            self.original(name, mark)
         }
     }
 
