@@ -20,7 +20,6 @@ use crate::finding::Finding;
 use crate::folder::Folder;
 use crate::git;
 use compare::Comparison;
-use nix::fcntl::Flock;
 use quarantine::Quarantine;
 use record::{Left, Mark, Record};
 use stamp::Stamp;
@@ -41,7 +40,7 @@ pub struct Guard {
     folder: PathBuf,
     state: PathBuf,
     /// Of the record: while this is held, no later run takes the session for a killed one.
-    lock: Flock<File>,
+    lock: File,
     /// By the session itself; else by a later run, because it was killed or could not compare.
     own: bool,
 }

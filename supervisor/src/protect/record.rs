@@ -3,7 +3,6 @@
 use super::stamp::{self, Stamp};
 use crate::exit::Failure;
 use crate::folder::Folder;
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -88,7 +87,7 @@ impl Record {
 
     /// Locked for as long as something of the session lives, which a process in another pid
     /// namespace sees too.
-    pub fn write(&self, folder: &Path) -> Result<Flock<File>, Failure> {
+    pub fn write(&self, folder: &Path) -> Result<File, Failure> {
         let fail = |e| Failure::file("write the session's record", &folder.join(NAME), e);
         let text = serde_json::to_vec(self).map_err(|e| fail(e.into()))?;
         let mut tries = 0;
@@ -176,7 +175,7 @@ impl Record {
 }
 
 /// Whole or not at all.
-fn written(folder: &Path, text: &[u8]) -> std::io::Result<Flock<File>> {
+fn written(folder: &Path, text: &[u8]) -> std::io::Result<File> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -184,8 +183,8 @@ fn written(folder: &Path, text: &[u8]) -> std::io::Result<Flock<File>> {
     let fresh = folder.join(DONE);
     let mut file = File::create_new(&fresh)?;
     // what the session's first process holds can't be written through
-    let locked = Flock::lock(File::open(&fresh)?, FlockArg::LockExclusiveNonblock);
-    let locked = locked.map_err(|(_, errno)| std::io::Error::from(errno))?;
+    let locked = File::open(&fresh)?;
+    locked.try_lock()?;
     file.write_all(text)?;
     std::fs::rename(&fresh, folder.join(NAME))?;
     Ok(locked)
@@ -245,7 +244,7 @@ pub struct Left {
     pub folder: Folder,
     /// None where it can't be read.
     pub record: Option<Record>,
-    pub lock: Flock<File>,
+    pub lock: File,
 }
 
 /// Sessions of which nothing lives; what they left without anything to compare is removed.
@@ -276,9 +275,9 @@ pub fn left_behind(state: &Path) -> Vec<Left> {
 }
 
 /// The file, locked, if nothing that lives has locked it and it is still there then.
-fn unlocked(path: &Path) -> Option<Flock<File>> {
+fn unlocked(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
-    let (locked, there) = (lock.metadata().ok()?, path.symlink_metadata().ok()?);
-    ((locked.dev(), locked.ino()) == (there.dev(), there.ino())).then_some(lock)
+    file.try_lock().ok()?;
+    let (locked, there) = (file.metadata().ok()?, path.symlink_metadata().ok()?);
+    ((locked.dev(), locked.ino()) == (there.dev(), there.ino())).then_some(file)
 }

@@ -4,10 +4,9 @@ use super::beneath;
 use super::record::{self, Record};
 use super::stamp::Stamp;
 use crate::exit::Failure;
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ pub struct Settled {
 
 /// One of the user's sessions at a time looks at names before it starts, or compares them: none takes
 /// for the user's what another is about to move away.
-pub fn turn(state: &Path) -> Result<Flock<File>, Failure> {
+pub fn turn(state: &Path) -> Result<File, Failure> {
     let sessions = state.join("sessions");
     let fail = |e| Failure::file("take a turn in", &sessions, e);
     let mut directory = opened(&sessions);
@@ -46,12 +45,12 @@ pub fn turn(state: &Path) -> Result<Flock<File>, Failure> {
         open_up(state).and_then(|()| open_up(&sessions));
         directory = opened(&sessions);
     }
-    let mut directory = directory.map_err(fail)?;
+    let directory = directory.map_err(fail)?;
     for _ in 0..TRIES {
-        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(turn) => return Ok(turn),
-            Err((again, nix::errno::Errno::EWOULDBLOCK)) => directory = again,
-            Err((_, errno)) => return Err(fail(errno.into())),
+        match directory.try_lock() {
+            Ok(()) => return Ok(directory),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
         std::thread::sleep(APART);
     }
