@@ -120,7 +120,9 @@ impl Series {
         if full() {
             return all;
         }
-        let step = all.len() / PART;
+        let step = (all.len() / PART).max(1);
+        // each errno is met
+        let step = step + usize::from(step.is_multiple_of(ERRNOS.len()));
         let errno = |f: &Fault| ERRNOS[(f.call.unsigned_abs() + f.at) as usize % ERRNOS.len()];
         let mut n = 0;
         all.retain(|f| {
