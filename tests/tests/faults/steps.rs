@@ -79,6 +79,8 @@ const ROWS: &[Row] = &[
     row("Limits", N, 3, "prlimit64", 1, EPERM),
     row("Capabilities", N, 3, "capset", 1, EPERM),
     row("Capabilities", N, 2, "capset", 1, EPERM),
+    // out of the bounding set, which nothing else would miss
+    row("Capabilities", N, 3, "prctl", 5, EPERM),
     row("NoNewPrivileges", N, 3, "prctl", 0, EPERM),
     row("Landlock", N, 3, "landlock_add_rule", 1, ENOMEM),
     row("Landlock", L, 2, "landlock_restrict_self", 1, EPERM),
