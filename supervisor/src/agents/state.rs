@@ -2,7 +2,6 @@
 
 use super::{Agent, Places};
 use crate::exit::Failure;
-use nix::fcntl::{Flock, FlockArg};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,7 +20,7 @@ pub fn fill(agent: &Agent, users: &Places, directory: &Path) -> Result<(), Failu
     make(parent).map_err(fail)?;
     // one first start at a time; what stands there unfinished is of one that was killed
     let turn = std::fs::File::open(parent).map_err(fail)?;
-    let _turn = Flock::lock(turn, FlockArg::LockExclusive).map_err(|(_, e)| fail(e.into()))?;
+    turn.lock().map_err(fail)?;
     if directory.is_dir() {
         return Ok(());
     }
