@@ -225,7 +225,12 @@ fn cover_sockets(request: &Request<'_>, items: &mut Items) {
     if !lost.is_empty() {
         found.extend(search(request, items, &lost));
     }
+    let rules = request.policy.paths("network", "unix");
     for path in found {
+        // named itself it has a place already; below a directory that a rule names it has none
+        if rules.iter().any(|rule| rule.glob.covers(&path)) {
+            continue;
+        }
         let visible = matches!(
             nearest(items, &path).map(|i| &i.source),
             Some(Source::Host { .. })
