@@ -4,6 +4,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, UnixAddr, bind, connect, sendto,
     socket,
@@ -11,7 +12,8 @@ use nix::sys::socket::{
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, UnlinkatFlags};
 use std::ffi::CString;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 type Tried = Result<(), Errno>;
 
@@ -185,6 +187,12 @@ fn attempt(words: &[&str]) -> Tried {
         }
         ["abstract", name] => unix(UnixAddr::new_abstract(name.as_bytes())?),
         ["listen", path] => listen(path),
+        ["race", what, tries, own, other] => race(what, number(tries), own, other),
+        ["waiting", how] => waiting(how == "ends"),
+        ["crowd", count] => crowd(number(count)),
+        ["every-address", port] => every_address(port_of(port)),
+        ["unbound"] => unbound(),
+        ["option", level, name] => option(number(level), number(name)),
         ["memory", megabytes] => memory(megabytes),
         ["forks", count] => forks(number(count)),
         ["prlimit", pid] => prlimit(number(pid)),
@@ -409,6 +417,222 @@ fn unix(address: UnixAddr) -> Tried {
 
 fn listen(path: &str) -> Tried {
     bind(unix_socket()?.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
+/// An address that one thread changes while another makes a call with it.
+static SHARED: [AtomicU8; 110] = [const { AtomicU8::new(0) }; 110];
+
+fn share(bytes: &[u8]) {
+    let padded = bytes.iter().chain(std::iter::repeat(&0));
+    for (shared, byte) in SHARED.iter().zip(padded) {
+        shared.store(*byte, Ordering::Relaxed);
+    }
+}
+
+fn with_shared(call: unsafe extern "C" fn(i32, *const libc::sockaddr, u32) -> i32) -> Tried {
+    let family = [&SHARED[0], &SHARED[1]].map(|b| b.load(Ordering::Relaxed));
+    let inet = i32::from(u16::from_ne_bytes(family)) == libc::AF_INET;
+    let (socket, length) = if inet {
+        (inet_socket()?, 16)
+    } else {
+        (unix_socket()?, SHARED.len() as u32)
+    };
+    // SAFETY: the kernel reads `length` bytes of the array, whatever another thread writes there.
+    Errno::result(unsafe { call(socket.as_raw_fd(), SHARED.as_ptr().cast(), length) }).map(drop)
+}
+
+fn inet_socket() -> nix::Result<std::os::fd::OwnedFd> {
+    inet(SockType::Stream)
+}
+
+/// As the kernel reads it: family and path, or family, port and 127.0.0.1.
+fn bytes_of(object: &str) -> Vec<u8> {
+    let family = |n: i32| (n as u16).to_ne_bytes().to_vec();
+    match object.parse::<u16>() {
+        Ok(port) => [
+            family(libc::AF_INET),
+            port.to_be_bytes().to_vec(),
+            vec![127, 0, 0, 1],
+        ]
+        .concat(),
+        Err(_) => [family(libc::AF_UNIX), object.as_bytes().to_vec()].concat(),
+    }
+}
+
+/// Names the own and the other's in turn while it is connected to, or bound, so many times. Prints
+/// how often the call was made.
+fn race(what: &str, tries: i32, own: &str, other: &str) -> Tried {
+    let mut own = own.to_owned();
+    match what {
+        "port" => {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(of_io)?;
+            own = listener.local_addr().map_err(of_io)?.port().to_string();
+            std::thread::spawn(move || listener.incoming().for_each(drop));
+        }
+        "bind" => {}
+        _ => {
+            let listener = std::os::unix::net::UnixListener::bind(&own).map_err(of_io)?;
+            std::thread::spawn(move || listener.incoming().for_each(drop));
+        }
+    }
+    let (kind, names) = (what.to_owned(), [own.clone(), other.to_owned()]);
+    let over = std::sync::Arc::new(AtomicBool::new(false));
+    let ended = std::sync::Arc::clone(&over);
+    share(&bytes_of(&own));
+    flip(&kind, &own)?;
+    let flips = std::thread::spawn(move || {
+        let mut turn = names.iter().cycle();
+        while let (false, Some(name)) = (ended.load(Ordering::Relaxed), turn.next()) {
+            flip(&kind, name).unwrap_or(());
+        }
+    });
+    let mut made = 0;
+    for _ in 0..tries {
+        let tried = match what {
+            "link" => unix(UnixAddr::new("link")?),
+            "directory" => unix(UnixAddr::new("socket")?),
+            "bind" => with_shared(libc::bind),
+            _ => with_shared(libc::connect),
+        };
+        made += i32::from(tried.is_ok());
+        if what == "bind" {
+            std::fs::remove_file(&own).unwrap_or(());
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    flips.join().map_err(|_| Errno::UnknownErrno)?;
+    println!("{made} of {tries}");
+    Ok(())
+}
+
+fn flip(what: &str, name: &str) -> Tried {
+    let folder = || {
+        std::path::Path::new(name)
+            .parent()
+            .unwrap_or(std::path::Path::new("/"))
+    };
+    match what {
+        "link" => {
+            std::os::unix::fs::symlink(name, "link.new").map_err(of_io)?;
+            std::fs::rename("link.new", "link").map_err(of_io)
+        }
+        "directory" => std::env::set_current_dir(folder()).map_err(of_io),
+        _ => {
+            share(&bytes_of(name));
+            Ok(())
+        }
+    }
+}
+
+/// So many connections at once, each by a thread of its own.
+fn crowd(count: i32) -> Tried {
+    let (listener, to) = few(1024)?;
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            std::io::Write::write_all(&mut &connection, b"x").unwrap_or(());
+        }
+    });
+    let client = move || {
+        let mut byte = [0];
+        let mut connection = std::net::TcpStream::connect(to)?;
+        std::io::Read::read_exact(&mut connection, &mut byte)
+    };
+    let spawn = |_| {
+        std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(client)
+    };
+    let clients: Result<Vec<_>, _> = (0..count).map(spawn).collect();
+    for client in clients.map_err(of_io)? {
+        let outcome = client.join().map_err(|_| Errno::UnknownErrno)?;
+        outcome.map_err(of_io)?;
+    }
+    Ok(())
+}
+
+/// A listener that takes so many connections and one more before they are accepted.
+fn few(backlog: i32) -> nix::Result<(std::net::TcpListener, std::net::SocketAddr)> {
+    let server = inet(SockType::Stream)?;
+    bind(server.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
+    nix::sys::socket::listen(&server, nix::sys::socket::Backlog::new(backlog)?)?;
+    let listener = std::net::TcpListener::from(server);
+    let to = listener.local_addr().map_err(of_io)?;
+    Ok((listener, to))
+}
+
+/// Connections that are not taken: as many as fill the listener, one that does not wait and one
+/// that does. Then the listener takes them, or ends.
+fn waiting(ends: bool) -> Tried {
+    let (listener, to) = few(0)?;
+    let _filling = std::net::TcpStream::connect(to).map_err(of_io)?;
+    let pending = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    let address = SockaddrIn::new(127, 0, 0, 1, to.port());
+    match connect(pending.as_raw_fd(), &address) {
+        Err(Errno::EINPROGRESS) => {}
+        other => return other.and(Err(Errno::EISCONN)),
+    }
+    let waits = std::thread::spawn(move || std::net::TcpStream::connect(to));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    if waits.is_finished() {
+        return Err(Errno::EALREADY);
+    }
+    if ends {
+        drop(listener);
+        println!("{}", to.port());
+        // long enough for the kernel to try again by itself, after 1 and 3 seconds
+        std::thread::sleep(std::time::Duration::from_secs(4));
+    } else {
+        std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    }
+    let outcome = waits.join().map_err(|_| Errno::UnknownErrno)?;
+    if !ends {
+        // the one that did not wait is connected too
+        let mut made = [PollFd::new(pending.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut made, PollTimeout::from(60_000_u16))?;
+        nix::sys::socket::getpeername::<SockaddrIn>(pending.as_raw_fd())?;
+    }
+    outcome.map(drop).map_err(of_io)
+}
+
+/// Binds to every address, listens, and prints what it was given; with a port it listens there.
+fn every_address(port: u16) -> Tried {
+    let server = inet(SockType::Stream)?;
+    bind(server.as_raw_fd(), &SockaddrIn::new(0, 0, 0, 0, port))?;
+    given(server)
+}
+
+/// Listens without having bound.
+fn unbound() -> Tried {
+    given(inet(SockType::Stream)?)
+}
+
+fn given(server: std::os::fd::OwnedFd) -> Tried {
+    nix::sys::socket::listen(&server, nix::sys::socket::Backlog::new(5)?)?;
+    let listener = std::net::TcpListener::from(server);
+    let address = listener.local_addr().map_err(of_io)?;
+    println!("{}", address.ip());
+    let to = std::net::SocketAddr::new([127, 0, 0, 1].into(), address.port());
+    std::net::TcpStream::connect(to).map(drop).map_err(of_io)
+}
+
+fn option(level: i32, name: i32) -> Tried {
+    let socket = inet(SockType::Stream)?;
+    let value = 1_i32;
+    // SAFETY: the kernel reads one int.
+    call(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            4,
+        )
+    })
 }
 
 /// With arguments that do nothing where the call is let through: EFAULT, EINVAL or EBADF then.
