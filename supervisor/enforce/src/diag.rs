@@ -14,6 +14,7 @@ const DONE: u16 = 3;
 const BY_FAMILY: u16 = 20;
 const REQUEST: u16 = 1;
 const REQUEST_DUMP: u16 = 0x301;
+const TCP: u8 = 6;
 const LISTENING: u8 = 10;
 const SHOW_FILE: u32 = 2;
 /// What stands before the attributes of an answer about a Unix socket, and the attribute.
@@ -36,7 +37,7 @@ pub fn tcp_listener(address: SocketAddr) -> Option<u64> {
         IpAddr::V4(ip) => (nix::libc::AF_INET, ip.octets().to_vec()),
         IpAddr::V6(ip) => (nix::libc::AF_INET6, ip.octets().to_vec()),
     };
-    let mut body = vec![u8::try_from(family).ok()?, 6, 0, 0];
+    let mut body = vec![u8::try_from(family).ok()?, TCP, 0, 0];
     body.extend([255; 4]); // every state
     body.extend(address.port().to_be_bytes());
     body.extend([0; 2]);
@@ -51,6 +52,22 @@ pub fn tcp_listener(address: SocketAddr) -> Option<u64> {
         found = listens.then(|| cookie(answer, 44)).flatten();
     })?;
     found
+}
+
+/// Whether the kernel answers such questions at all; where it can it loads the modules for it now.
+pub fn answers() -> bool {
+    // lists of sockets in no state
+    let tcp = |family: i32| {
+        let mut body = vec![u8::try_from(family).unwrap_or(0), TCP, 0, 0];
+        body.resize(56, 0);
+        body
+    };
+    let mut unix = unix_request(0, u64::MAX).unwrap_or_default();
+    unix.get_mut(4..8).unwrap_or_default().fill(0);
+    let lists = [tcp(nix::libc::AF_INET), tcp(nix::libc::AF_INET6), unix];
+    lists
+        .iter()
+        .all(|body| ask(REQUEST_DUMP, body, |_| {}).is_some())
 }
 
 /// What this socket is bound to, if it still lives.
@@ -128,7 +145,8 @@ fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Option<()> {
         while !rest.is_empty() {
             let length = usize::try_from(native_u32(rest, 0)?).ok()?;
             match native_u16(rest, 4)? {
-                DONE => return Some(()),
+                // with it comes what ended the list
+                DONE => return (native_u32(rest, HEADER)? == 0).then_some(()),
                 BY_FAMILY => each(rest.get(HEADER..length)?),
                 _ => return None,
             }
@@ -151,6 +169,17 @@ mod tests {
 
     fn cookie_of(socket: impl AsFd) -> u64 {
         option(socket.as_fd(), nix::libc::SOL_SOCKET, nix::libc::SO_COOKIE).unwrap()
+    }
+
+    #[test]
+    fn what_the_kernel_has_no_list_of_is_no_empty_list() {
+        assert!(answers());
+        let mut body = vec![2, 200, 0, 0];
+        body.resize(56, 0);
+        // a protocol that there is not, and a family
+        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), None);
+        body[0] = 200;
+        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), None);
     }
 
     #[test]

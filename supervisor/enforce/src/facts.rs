@@ -2,7 +2,7 @@
 //! found by doing.
 
 use crate::sockets::{Socket, sockets};
-use crate::{backend, sys};
+use crate::{backend, diag, sys};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub enum Notify {
     Missing,
     /// Somebody above listens already, and there can be one only.
     Taken,
+    /// The kernel doesn't say whose a socket is: CONFIG_INET_DIAG, CONFIG_UNIX_DIAG.
+    NoList,
     /// The supervisor may not look into processes that it started.
     NoPtrace,
 }
@@ -60,6 +62,9 @@ impl Notify {
             Self::Taken => Some(
                 "a sandbox or container around this one listens to system calls already, and only one can",
             ),
+            Self::NoList => Some(
+                "the kernel doesn't say whose a socket is: it has no modules tcp_diag and unix_diag, or may not load them",
+            ),
             Self::NoPtrace => Some("kernel.yama.ptrace_scope is 2 or more"),
         }
     }
@@ -71,6 +76,8 @@ impl Notify {
             Self::NoPtrace
         } else if !sys::notify::known() {
             Self::Missing
+        } else if !diag::answers() {
+            Self::NoList
         } else if sys::notify::filtered() && !listener_is_free() {
             Self::Taken
         } else {
