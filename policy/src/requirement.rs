@@ -71,6 +71,7 @@ pub enum Requirement {
     ProtectedPresent {
         paths: Vec<PathRule>,
     },
+    /// The same of names that do not exist, and of those that other denials name in a writable tree.
     ProtectedAbsent {
         paths: Vec<PathRule>,
     },
@@ -194,8 +195,8 @@ impl Policy {
         some(self.paths("filesystem", "protect"), |paths| {
             Requirement::ProtectedPresent { paths }
         });
-        some(self.paths("filesystem", "protect"), |paths| {
-            Requirement::ProtectedAbsent { paths }
+        some(self.absent(), |paths| Requirement::ProtectedAbsent {
+            paths,
         });
         let denied = |key: &str| {
             self.setting(key)
@@ -219,6 +220,22 @@ impl Policy {
         out.extend(self.network());
         out.extend(self.system_calls());
         out.extend(self.limits());
+        out
+    }
+
+    /// Names that need not exist to be denied where the session writes.
+    fn absent(&self) -> Vec<PathRule> {
+        let writable = self.paths("filesystem", "write");
+        let meets = |rule: &PathRule| {
+            let root = rule.glob.root();
+            writable.iter().any(|write| {
+                let tree = write.glob.root();
+                root.starts_with(&tree) || tree.starts_with(&root)
+            })
+        };
+        let denied = ["deny_read", "deny_write"].map(|key| self.paths("filesystem", key));
+        let mut out = self.paths("filesystem", "protect");
+        out.extend(denied.into_iter().flatten().filter(meets));
         out
     }
 

@@ -109,18 +109,17 @@ impl Policy {
                 path,
             } => self.read(path),
             Access::File {
-                operation:
-                    FileOperation::Write
-                    | FileOperation::Create
-                    | FileOperation::Remove
-                    | FileOperation::Metadata,
+                operation: FileOperation::Write | FileOperation::Metadata,
                 path,
             } => self.write(path),
-            Access::Rename { from, to } => self
-                .write(from)
-                .stricter(self.write(to))
+            Access::File {
+                operation: FileOperation::Create | FileOperation::Remove,
+                path,
+            } => self.entry(path),
+            Access::Rename { from, to } | Access::Link { from, to } => self
+                .entry(from)
+                .stricter(self.entry(to))
                 .stricter(self.no_more(from, to)),
-            Access::Link { from, to } => self.write(to).stricter(self.no_more(from, to)),
             Access::Exec { path, written } => self.exec(path, *written),
             Access::Connect {
                 name,
@@ -229,7 +228,15 @@ impl Policy {
         decided.stricter(read)
     }
 
-    /// A name may not move where more is allowed than before (D8, as Landlock's REFER).
+    /// A name is an entry of its directory: who makes, moves or removes one writes that too. So
+    /// does who links one: what is only read could be written by its new name.
+    fn entry(&self, path: &Path) -> Decision {
+        let directory = path.parent().map(|above| self.write(above));
+        let own = self.write(path);
+        directory.map_or(own.clone(), |directory| own.stricter(directory))
+    }
+
+    /// A name may not be had where more is allowed than before (D8, as Landlock's REFER).
     fn no_more(&self, from: &Path, to: &Path) -> Decision {
         let (before, after) = (self.read(from), self.read(to));
         if after.verdict < before.verdict {

@@ -404,3 +404,38 @@ fn every_protected_name_has_a_reason() {
     }
     assert!(count > 100, "{count}");
 }
+
+#[test]
+fn a_name_is_an_entry_of_its_directory() {
+    use FileOperation::{Create, Remove, Write};
+    let p = policy(vec![layer(
+        Layer::User,
+        "extends = [\"system\"]\n[filesystem]\nread = [\"/o\"]\nwrite = [\"/w\", \"/v/file\"]\n",
+    )]);
+    let verdict = |operation, path| file(&p, operation, path).verdict;
+    for (path, entry) in [
+        ("/w/a", Verdict::Allow),
+        ("/w", Verdict::Deny),
+        ("/v/file", Verdict::Deny),
+    ] {
+        assert_eq!(verdict(Write, path), Verdict::Allow, "{path}");
+        assert_eq!(verdict(Create, path), entry, "{path}");
+        assert_eq!(verdict(Remove, path), entry, "{path}");
+    }
+    // what is only read could be written by its new name
+    let pairs = [
+        ("/w/a", "/w/b", Verdict::Allow),
+        ("/o/a", "/w/b", Verdict::Deny),
+        ("/w/a", "/o/b", Verdict::Deny),
+        ("/v/file", "/w/b", Verdict::Deny),
+    ];
+    for (from, to, expected) in pairs {
+        let (a, b) = (Path::new(from), Path::new(to));
+        for access in [
+            Access::Link { from: a, to: b },
+            Access::Rename { from: a, to: b },
+        ] {
+            assert_eq!(p.verdict(&access), expected, "{access:?}");
+        }
+    }
+}
