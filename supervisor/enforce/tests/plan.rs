@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use stockade_enforce::{
-    Architecture, Cgroup, HostFacts, Kind, Level, NoFilters, Notify, Plan, Request, Socket,
-    Sockets, Source, Terminal, Tree, environment,
+    Architecture, Cgroup, CompileError, HostFacts, Kind, Level, NoFilters, Notify, Plan, Request,
+    Socket, Sockets, Source, Terminal, Tree, environment,
 };
 use stockade_policy::{Context, Layer, Policy, Sources};
 
@@ -161,6 +161,10 @@ fn policy(preset: &str, text: &str) -> Policy {
 }
 
 fn plan(policy: &Policy, facts: &HostFacts, level: Level) -> Plan {
+    compiled(policy, facts, level).unwrap()
+}
+
+fn compiled(policy: &Policy, facts: &HostFacts, level: Level) -> Result<Plan, CompileError> {
     let variables = [
         ("PATH", "/usr/bin:/bin"),
         ("API_TOKEN", "s"),
@@ -193,7 +197,6 @@ fn plan(policy: &Policy, facts: &HostFacts, level: Level) -> Plan {
         filters: &NoFilters,
         program: Some("/usr/bin/stockade".into()),
     })
-    .unwrap()
 }
 
 /// What differs from host to host: who holds what, and what Landlock is asked.
@@ -426,4 +429,84 @@ fn without_the_kernels_list_the_names_of_sockets_count() {
         .map(|i| i.at.clone())
         .collect();
     assert_eq!(covered, [PathBuf::from("/home/u/w/dev.sock")]);
+}
+
+/// What stands at a path of the view.
+fn at(policy: &Policy, path: &str) -> Option<Source> {
+    let plan = plan(policy, &facts(), Level::Namespaces);
+    let item = plan.view.into_iter().find(|i| i.at == Path::new(path));
+    item.map(|i| i.source)
+}
+
+#[test]
+fn of_a_denied_tree_the_directory_is_held_and_of_an_allowed_one_what_is_in_it() {
+    for pattern in ["/home/u/w/src/**", "/home/u/w/src/*"] {
+        let of = |key: &str| policy("agent", &format!("[filesystem]\n{key} = [\"{pattern}\"]\n"));
+        let masked = Source::Masked { directory: true };
+        assert_eq!(
+            at(&of("deny_read"), "/home/u/w/src"),
+            Some(masked),
+            "{pattern}"
+        );
+        let held = at(&of("deny_write"), "/home/u/w/src");
+        assert!(
+            matches!(
+                held,
+                Some(Source::Host {
+                    writable: false,
+                    ..
+                })
+            ),
+            "{held:?}"
+        );
+    }
+    let shown = policy("agent", "[filesystem]\nread = [\"~/.ssh/**\"]\n");
+    let key = at(&shown, "/home/u/.ssh/id_ed25519");
+    assert!(
+        matches!(
+            key,
+            Some(Source::Host {
+                writable: false,
+                ..
+            })
+        ),
+        "{key:?}"
+    );
+    assert_eq!(at(&policy("agent", ""), "/home/u/.ssh/id_ed25519"), None);
+}
+
+#[test]
+fn what_no_mount_can_show_is_refused_with_the_rule() {
+    let refused = |text: &str| {
+        let policy = policy("agent", &format!("[filesystem]\n{text}\n"));
+        compiled(&policy, &facts(), Level::Namespaces).map_err(|e| e.to_string())
+    };
+    for (text, why) in [
+        (
+            "private = [\"${workspace}/none\"]",
+            "/home/u/w/none does not exist",
+        ),
+        (
+            "private = [\"${workspace}/.envrc\"]",
+            "/home/u/w/.envrc is not a directory",
+        ),
+        (
+            "deny_read = [\"${workspace}/src\"]\nread = [\"${workspace}/src/stale.sock\"]",
+            "lies in /home/u/w/src, which another rule hides",
+        ),
+    ] {
+        let said = refused(text).expect_err(text);
+        assert!(
+            said.starts_with("user:filesystem.") && said.contains(why),
+            "{said}"
+        );
+    }
+    assert!(refused("private = [\"${workspace}/src\"]").is_ok());
+    // what is private and may not be written has nothing to show
+    let both = policy(
+        "agent",
+        "[filesystem]\nprivate = [\"${workspace}/src\"]\ndeny_write = [\"${workspace}/src\"]\n",
+    );
+    let masked = Source::Masked { directory: true };
+    assert_eq!(at(&both, "/home/u/w/src"), Some(masked));
 }

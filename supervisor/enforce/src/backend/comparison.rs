@@ -13,7 +13,7 @@ pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
     match requirement {
         R::ProtectedAbsent { .. } => Hold::Partial(
             "absent",
-            "a name that does not exist is compared at the end and what appeared is moved to the quarantine",
+            "a name that does not exist, or is a link, can be made: a protected one is compared at the end and what appeared is moved to the quarantine",
         ),
         R::Limit { limit, .. } => match limit {
             Limit::Wall => Hold::Full,

@@ -143,8 +143,8 @@ fn alone(requirement: &R, abi: u32) -> Hold {
     }
 }
 
-/// The calling thread, for good; the ruleset is returned. Paths are opened as the session sees them; one that is gone
-/// since the plan was made gives nothing.
+/// The calling thread, for good; the ruleset is returned. Paths are opened as the session sees them;
+/// one that is gone since the plan was made, or that the view hides, gives nothing.
 pub fn restrict(plan: &Landlock) -> Result<OwnedFd, (Option<usize>, Errno)> {
     let whole = |e| (None, e);
     let how = OpenHow::new()
@@ -154,7 +154,7 @@ pub fn restrict(plan: &Landlock) -> Result<OwnedFd, (Option<usize>, Errno)> {
     for (n, rule) in plan.rules.iter().enumerate() {
         let at = |e| (Some(n), e);
         let fd = match openat2(AT_FDCWD, &rule.path, how) {
-            Err(Errno::ENOENT) => continue,
+            Err(Errno::ENOENT | Errno::EACCES) => continue,
             other => other.map_err(at)?,
         };
         sys::landlock_allow(ruleset.as_fd(), fd.as_fd(), rule.rights).map_err(at)?;

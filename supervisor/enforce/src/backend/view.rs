@@ -9,7 +9,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, fchdir, pivot_root, symlinkat, unlinkat};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -83,8 +83,8 @@ pub fn hold(requirement: &R, host: &Host<'_>) -> Hold {
 
 struct View {
     root: OwnedFd,
-    /// Paths where a tree of the host stands: nothing is made below them.
-    host: BTreeSet<PathBuf>,
+    /// What is mounted where, and whether it is the host's: nothing is made in that.
+    host: BTreeMap<PathBuf, bool>,
     /// Directories that were made for others below them.
     made: HashSet<PathBuf>,
     masks: Option<Masks>,
@@ -175,7 +175,7 @@ pub fn enter(view: &[Item], sources: &[Opened]) -> Result<(), Failed> {
     sys::attach(root.as_fd(), at.as_fd()).map_err(whole)?;
     let mut view_root = View {
         root,
-        host: BTreeSet::new(),
+        host: BTreeMap::new(),
         made: HashSet::new(),
         masks: None,
     };
@@ -197,7 +197,7 @@ impl View {
         match (&item.source, source.main.as_ref()) {
             (Source::Host { path: _, writable }, Some(fd)) => {
                 self.bind(at, fd, *writable)?;
-                self.host.insert(item.at.clone());
+                self.host.insert(item.at.clone(), true);
                 Ok(())
             }
             (Source::Device { path: _ }, Some(fd)) => {
@@ -209,14 +209,15 @@ impl View {
             (Source::Overlay { noexec, .. }, Some(lower)) => {
                 let (upper, work) = source.own.as_ref().ok_or(Errno::EINVAL)?;
                 self.overlay(at, lower, upper, work, *noexec)?;
-                self.host.insert(item.at.clone());
+                self.host.insert(item.at.clone(), true);
                 Ok(())
             }
             (Source::Private { mode, noexec }, None) => {
                 let mode = CString::new(format!("{mode:o}")).map_err(|_| Errno::EINVAL)?;
                 let flags = NOSUID | NODEV | if *noexec { NOEXEC } else { 0 };
-                self.fresh(at, c"tmpfs", &[(c"mode", mode.as_c_str())], flags)
-                    .map(drop)
+                self.fresh(at, c"tmpfs", &[(c"mode", mode.as_c_str())], flags)?;
+                self.host.insert(item.at.clone(), false);
+                Ok(())
             }
             (Source::Copy { path: _, mode }, Some(fd)) => self.copy(at, fd, *mode),
             (Source::Content { text }, None) => self.content(at, text),
@@ -418,7 +419,8 @@ impl View {
 
     fn parents(&mut self, at: &Path) -> Result<(), Errno> {
         let whole = Path::new("/").join(at);
-        if whole.ancestors().any(|a| self.host.contains(a)) {
+        let mut above = whole.ancestors();
+        if above.find_map(|a| self.host.get(a)) == Some(&true) {
             return Err(Errno::EROFS);
         }
         let above = at.parent().unwrap_or(at);

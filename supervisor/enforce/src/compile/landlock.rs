@@ -167,7 +167,7 @@ pub fn beside(request: &Request<'_>, view: &[Item]) -> Result<Option<Landlock>, 
         rules.give(&item.at, kind, rights, &item.because);
     }
     for rule in request.policy.paths("network", "unix") {
-        for path in names::expand(&rule.glob, rule.id.as_str(), request.tree)? {
+        for path in names::expand(&rule.glob, true, rule.id.as_str(), request.tree)? {
             rules.give(
                 &path,
                 request.tree.kind(&path),
@@ -226,7 +226,7 @@ pub fn alone(request: &Request<'_>) -> Result<Landlock, CompileError> {
         give_real(request, &mut rules, program, READ, "`stockade why` inside");
     }
     for rule in request.policy.paths("network", "unix") {
-        for path in names::expand(&rule.glob, rule.id.as_str(), request.tree)? {
+        for path in names::expand(&rule.glob, true, rule.id.as_str(), request.tree)? {
             give_real(
                 request,
                 &mut rules,
@@ -314,11 +314,11 @@ fn spread(
     }
     let mut looked = 0;
     for (path, (rights, because)) in &rows {
-        let less: Vec<&Path> = rows
+        let less: Vec<(&Path, u64)> = rows
             .range::<PathBuf, _>((std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded))
             .take_while(|(p, _)| p.starts_with(path))
             .filter(|(_, (r, _))| rights & !r != 0)
-            .map(|(p, _)| p.as_path())
+            .map(|(p, (r, _))| (p.as_path(), *r))
             .collect();
         if less.is_empty() || rights & right::WRITE_FILE != 0 {
             rules.give(path, tree.kind(path), *rights, because);
@@ -333,17 +333,26 @@ fn spread(
                         rule: because.clone(),
                     });
                 }
-                if less.iter().any(|l| l != child && l.starts_with(child)) {
+                if less.iter().any(|(l, _)| l != child && l.starts_with(child)) {
                     folders.push(child.clone());
-                } else if !less.contains(&child.as_path()) {
+                } else if !less.iter().any(|(l, _)| l == child) {
                     rules.give(child, Some(*kind), *rights, because);
                 }
             }
-        }
-        // names, not contents: a listing is given back where no directory below is hidden
-        let hides_directory = less.iter().any(|l| tree.kind(l) == Some(Kind::Directory));
-        if !hides_directory {
-            rules.give(path, tree.kind(path), rights & right::READ_DIR, because);
+            // names, not contents: a listing is given back where no directory below is hidden
+            let hides = |(l, r): &(&Path, u64)| {
+                r & right::READ_DIR == 0
+                    && l.starts_with(&folder)
+                    && tree.kind(l) == Some(Kind::Directory)
+            };
+            if !less.iter().any(hides) {
+                rules.give(
+                    &folder,
+                    tree.kind(&folder),
+                    rights & right::READ_DIR,
+                    because,
+                );
+            }
         }
     }
     Ok(())

@@ -57,6 +57,24 @@ pub const OWN: &str = "/run/stockade";
 pub enum CompileError {
     #[error("{rule}: more than {} names to look at", names::LOOK_AT)]
     TooMany { rule: String },
+    #[error(
+        "{rule}: {path} does not exist, and no session makes anything in the host's tree: make it first, or leave the rule out"
+    )]
+    NoPlace { rule: String, path: String },
+    #[error(
+        "{rule}: {path} lies in {above}, which another rule hides with all that is in it: leave one of the two out"
+    )]
+    Hidden {
+        rule: String,
+        path: String,
+        above: String,
+    },
+    #[error("{rule}: {path} is not a directory: only directories can be private or overlaid")]
+    NotADirectory { rule: String, path: String },
+    #[error(
+        "{rule}: {path} leads through a link in a tree that is shown as it is: name where it leads"
+    )]
+    BehindLink { rule: String, path: String },
     #[error("the system call filter: {0}")]
     Filter(String),
 }
@@ -255,7 +273,7 @@ fn sockets(request: &Request<'_>) -> Result<Sockets, CompileError> {
     }
     let mut unix = Vec::new();
     for rule in request.policy.paths("network", "unix") {
-        let named = names::expand(&rule.glob, rule.id.as_str(), request.tree)?;
+        let named = names::expand(&rule.glob, true, rule.id.as_str(), request.tree)?;
         unix.extend(named.iter().filter_map(|path| request.tree.real(path)));
     }
     let unix_by_landlock = request.facts.landlock_abi >= UNIX_ABI;

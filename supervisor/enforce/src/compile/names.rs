@@ -9,6 +9,9 @@ use stockade_policy::{Glob, Policy};
 /// Names looked at to expand one pattern; a pattern that needs more is an error, never cut short.
 pub const LOOK_AT: usize = 200_000;
 
+/// Of what these deny the directory is held: a name that comes later is refused too.
+pub const HELD: &[&str] = &["deny_read", "deny_write", "protect"];
+
 /// Each name with the first rule that speaks of it.
 pub fn names(
     policy: &Policy,
@@ -22,7 +25,8 @@ pub fn names(
         .filter(|r| tables.contains(&r.key.table) && !r.report)
     {
         for glob in &rule.globs {
-            for path in expand(glob, rule.id.as_str(), tree)? {
+            let held = HELD.contains(&rule.key.name);
+            for path in expand(glob, held, rule.id.as_str(), tree)? {
                 out.entry(path).or_insert_with(|| rule.id.to_string());
             }
         }
@@ -35,18 +39,25 @@ pub fn holds_all_of(glob: &Glob, directory: &Path) -> bool {
     glob.covers(&directory.join("\u{1}any")) && !glob.covers(directory)
 }
 
-/// Existing names that a pattern matches; of `X/*` and `X/**` the directory X itself.
-pub fn expand(glob: &Glob, rule: &str, tree: &dyn Tree) -> Result<Vec<PathBuf>, CompileError> {
+/// Existing names that a pattern matches; with `held`, of `X/*` and `X/**` the directory X itself.
+pub fn expand(
+    glob: &Glob,
+    held: bool,
+    rule: &str,
+    tree: &dyn Tree,
+) -> Result<Vec<PathBuf>, CompileError> {
     if let Some(path) = glob.literal() {
         return Ok(vec![path]);
     }
     let root = glob.root();
     if holds_all_of(glob, &root) {
-        return Ok(if tree.kind(&root) == Some(Kind::Directory) {
-            vec![root]
-        } else {
-            vec![]
-        });
+        // never by way of a link: who made it chose what is in there
+        if tree.kind(&root) != Some(Kind::Directory) {
+            return Ok(vec![]);
+        }
+        if held {
+            return Ok(vec![root]);
+        }
     }
     let (mut out, mut seen, mut folders) = (Vec::new(), 0, vec![root]);
     while let Some(folder) = folders.pop() {
@@ -56,7 +67,7 @@ pub fn expand(glob: &Glob, rule: &str, tree: &dyn Tree) -> Result<Vec<PathBuf>, 
                 return Err(CompileError::TooMany { rule: rule.into() });
             }
             let directory = *kind == Kind::Directory;
-            if glob.covers(path) || (directory && holds_all_of(glob, path)) {
+            if glob.covers(path) || (held && directory && holds_all_of(glob, path)) {
                 out.push(path.clone());
             } else if directory && glob.reaches_below(path) {
                 folders.push(path.clone());

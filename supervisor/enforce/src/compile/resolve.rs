@@ -1,7 +1,7 @@
 //! The rules in the order in which they decide, so that the first that covers a name is the
 //! answer. Separate code from the reference semantics on purpose: a test sees them disagree.
 
-use super::names::holds_all_of;
+use super::names::{HELD, holds_all_of};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use stockade_policy::{Glob, Policy};
@@ -20,6 +20,13 @@ struct Row<'p> {
     glob: &'p Glob,
     key: &'p str,
     rank: usize,
+}
+
+impl Row<'_> {
+    /// Of a directory that is held also what denies everything in it.
+    fn speaks_of(&self, path: &Path) -> bool {
+        self.glob.covers(path) || (HELD.contains(&self.key) && holds_all_of(self.glob, path))
+    }
 }
 
 /// The rows of some keys, the deciding one first, and by the directory that all names of a
@@ -57,7 +64,7 @@ impl<'p> Rows<'p> {
     fn first(&self, path: &Path) -> Option<&Row<'p>> {
         let near = path.ancestors().filter_map(|a| self.below.get(a));
         let first = near
-            .filter_map(|at| at.iter().find(|n| self.rows[**n].glob.covers(path)))
+            .filter_map(|at| at.iter().find(|n| self.rows[**n].speaks_of(path)))
             .min();
         first.map(|n| &self.rows[*n])
     }
@@ -71,18 +78,11 @@ pub struct Resolver<'p> {
     exec_default: bool,
     /// Private directories by their own name.
     private: HashSet<PathBuf>,
-    /// By the directory that all names of a pattern lie below.
-    protected: HashMap<PathBuf, Vec<&'p Glob>>,
 }
 
 impl<'p> Resolver<'p> {
     pub fn new(policy: &'p Policy) -> Self {
         let files = |keys, denials| Rows::of(policy, "filesystem", keys, denials);
-        let mut protected: HashMap<PathBuf, Vec<&Glob>> = HashMap::new();
-        let denied = policy.of("filesystem", "protect").filter(|r| !r.report);
-        for glob in denied.flat_map(|r| &r.globs) {
-            protected.entry(glob.root()).or_default().push(glob);
-        }
         Self {
             read: files(
                 &["read", "write", "private", "overlay", "deny_read"],
@@ -103,19 +103,12 @@ impl<'p> Resolver<'p> {
                 .flat_map(|r| &r.globs)
                 .filter_map(Glob::literal)
                 .collect(),
-            protected,
         }
     }
 
     /// Whether a rule makes exactly this name a private directory.
     pub fn is_private(&self, path: &Path) -> bool {
         self.private.contains(path)
-    }
-
-    /// Whether everything in this directory is protected.
-    pub fn protects_all_of(&self, directory: &Path) -> bool {
-        let mut near = directory.ancestors().filter_map(|a| self.protected.get(a));
-        near.any(|globs| globs.iter().any(|g| holds_all_of(g, directory)))
     }
 
     pub fn read(&self, path: &Path) -> bool {

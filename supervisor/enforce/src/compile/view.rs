@@ -40,6 +40,7 @@ pub fn variables(request: &Request<'_>, environment: &mut BTreeMap<OsString, OsS
 pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
     let Request { policy, tree, .. } = request;
     let resolver = Resolver::new(policy);
+    directories(request, &resolver)?;
     let mut items = Items::new();
     let always = fixed(request).into_iter().chain(host_sys(request));
     for (at, source, because) in always.chain(texts(request)) {
@@ -54,7 +55,7 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
         }
     }
     for rule in policy.paths("network", "unix") {
-        for path in super::expand(&rule.glob, rule.id.as_str(), *tree)? {
+        for path in super::expand(&rule.glob, true, rule.id.as_str(), *tree)? {
             if let Some(real) = tree.real(&path) {
                 let source = Source::Host {
                     path: real,
@@ -83,8 +84,63 @@ pub fn view(request: &Request<'_>) -> Result<Vec<Item>, CompileError> {
     cover_sockets(request, &mut items);
     items.remove(Path::new("/"));
     let all = items.clone();
-    let needed = |item: &Item| !is_given(item, nearest(&all, &item.at));
-    Ok(items.into_values().filter(needed).collect())
+    let needed = |item: &Item| {
+        let link = tree.kind(&item.at) == Some(Kind::Link);
+        !is_given(item, link, nearest(&all, &item.at))
+    };
+    let mut out = Vec::new();
+    for item in items.into_values().filter(needed) {
+        if has_place(request, &item, nearest(&all, &item.at))? {
+            out.push(item);
+        }
+    }
+    Ok(out)
+}
+
+/// Of `private` and `overlay` a file would stay the host's.
+fn directories(request: &Request<'_>, resolver: &Resolver<'_>) -> Result<(), CompileError> {
+    let rules = ["private", "overlay"].map(|key| request.policy.paths("filesystem", key));
+    for rule in rules.into_iter().flatten() {
+        for path in super::expand(&rule.glob, false, rule.id.as_str(), request.tree)? {
+            let kind = request.tree.kind(&path);
+            let file = matches!(kind, Some(Kind::File | Kind::Special));
+            if file && matches!(resolver.write(&path), Write::Private | Write::Overlay) {
+                return Err(CompileError::NotADirectory {
+                    rule: rule.id.to_string(),
+                    path: path.display().to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Below the host's tree only what exists can be mounted over, below what is hidden nothing. What
+/// is shown by way of a link in such a tree is seen, or not, by its own name.
+fn has_place(
+    request: &Request<'_>,
+    item: &Item,
+    above: Option<&Item>,
+) -> Result<bool, CompileError> {
+    let (rule, path) = (item.because.clone(), item.at.display().to_string());
+    let parent = item.at.parent();
+    match above.map(|above| (&above.source, &above.at)) {
+        Some((Source::Masked { .. }, at)) => Err(CompileError::Hidden {
+            rule,
+            path,
+            above: at.display().to_string(),
+        }),
+        Some((Source::Host { .. } | Source::Overlay { .. }, _)) => match &item.source {
+            _ if request.tree.kind(&item.at).is_none() => Err(CompileError::NoPlace { rule, path }),
+            Source::Host { path: real, .. } if real.parent() != parent => Ok(false),
+            Source::Host { .. } => Ok(true),
+            _ if parent.and_then(|p| request.tree.real(p)).as_deref() != parent => {
+                Err(CompileError::BehindLink { rule, path })
+            }
+            _ => Ok(true),
+        },
+        Some(_) | None => Ok(true),
+    }
 }
 
 /// Where a name is held. By way of a link in a workspace it is held where the link leads, when that
@@ -107,10 +163,12 @@ fn nearest<'i>(items: &'i Items, path: &Path) -> Option<&'i Item> {
 
 /// Whether the item above shows the same already: one mount less. Below a link nothing can
 /// stand; what its target shows has items of its own.
-fn is_given(item: &Item, above: Option<&Item>) -> bool {
+fn is_given(item: &Item, link: bool, above: Option<&Item>) -> bool {
     let Some(above) = above else { return false };
     match (&item.source, &above.source) {
         (_, Source::Symlink { .. }) => true,
+        // nothing can be mounted over a link: what it leads to is held, or shown, by its own name
+        (_, Source::Host { .. } | Source::Overlay { .. }) if link => true,
         (
             Source::Host { path, writable },
             Source::Host {
@@ -118,7 +176,6 @@ fn is_given(item: &Item, above: Option<&Item>) -> bool {
                 writable: w,
             },
         ) => writable == w && item.at.strip_prefix(&above.at).ok() == path.strip_prefix(tree).ok(),
-        (Source::Symlink { .. }, Source::Host { .. }) => true,
         _ => false,
     }
 }
@@ -146,7 +203,14 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
     }
     if !resolver.shows(path) {
         // below a private directory a name shows nothing of the host, whatever is refused there
-        return (resolver.write(path) == Write::Private && kind == Kind::Directory).then(private);
+        let above = path.parent().unwrap_or(path);
+        return match resolver.write(path) {
+            Write::Private => (kind == Kind::Directory).then(private),
+            _ if resolver.write(above) == Write::Private => (kind == Kind::Directory).then(private),
+            Write::No | Write::Host | Write::Overlay => Some(Source::Masked {
+                directory: kind == Kind::Directory,
+            }),
+        };
     }
     if kind == Kind::Link {
         return link(request, resolver, path);
@@ -159,7 +223,6 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
     };
     let directory = kind == Kind::Directory;
     Some(match resolver.write(path) {
-        _ if directory && resolver.protects_all_of(path) => host(false),
         Write::No => host(false),
         Write::Host => host(true),
         Write::Private => private(),
