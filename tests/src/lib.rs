@@ -1,6 +1,8 @@
 //! What the end-to-end suites share: the binary under test, and a place of the test's own.
 #![forbid(unsafe_code)]
 
+pub mod left;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -2,7 +2,7 @@
 //! runs any more: what is looked at here stands still.
 
 use super::beneath;
-use super::quarantine::{Quarantine, What, put_back};
+use super::quarantine::{Quarantine, Taken, What, put_back};
 use super::record::{KEPT, Mark, Record, covers};
 use super::settle::Settled;
 use super::stamp::Stamp;
@@ -317,11 +317,17 @@ impl<'a> Comparison<'a> {
         let (shown, because) = (name.display(), &mark.because);
         self.seen.forget();
         match self.quarantine.take(self.record.root(name), name, mark) {
-            Ok(id) => {
+            Ok(Taken { id, unlisted }) => {
                 self.settled.touch(name);
-                self.grave(format!(
-                    "{shown} {what} and is in the quarantine ({because}); `stockade quarantine show {id}`"
-                ));
+                self.grave(match unlisted {
+                    None => format!(
+                        "{shown} {what} and is in the quarantine ({because}); `stockade quarantine show {id}`"
+                    ),
+                    Some((aside, error)) => format!(
+                        "{shown} {what} ({because}) and is {} now: the quarantine can't be written: {error}; look at it and remove it",
+                        aside.display()
+                    ),
+                });
                 Some(id)
             }
             Err(error) => {

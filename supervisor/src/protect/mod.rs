@@ -21,12 +21,11 @@ use crate::folder::Folder;
 use crate::git;
 use compare::Comparison;
 use quarantine::Quarantine;
-use record::{Left, Mark, Record};
+use record::{Left, Locks, Mark, Record};
 use stamp::Stamp;
 pub use stamp::open;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use stockade_enforce::{Group, Level, Reach, doubt};
 use stockade_policy::{Glob, Policy, Rule};
@@ -39,8 +38,8 @@ pub struct Guard {
     record: Record,
     folder: PathBuf,
     state: PathBuf,
-    /// Of the record: while this is held, no later run takes the session for a killed one.
-    lock: File,
+    /// While they are held, no later run takes the session for a killed one.
+    locks: Locks,
     /// By the session itself; else by a later run, because it was killed or could not compare.
     own: bool,
 }
@@ -87,10 +86,10 @@ pub fn begin(
         add(&mut record.ways, nested, Stamp::of);
         record.all_looked_at &= all;
     }
-    let lock = record.write(folder)?;
+    let locks = record.write(folder)?;
     record.keep_originals(folder)?;
     Ok(Guard {
-        lock,
+        locks,
         own: true,
         record,
         folder: folder.into(),
@@ -141,7 +140,7 @@ fn add(to: &mut BTreeMap<PathBuf, Stamp>, paths: Vec<PathBuf>, of: fn(&Path) -> 
 impl Guard {
     /// For what must end before another run may finish the session.
     pub fn lock(&self) -> BorrowedFd<'_> {
-        self.lock.as_fd()
+        self.locks.session()
     }
 
     /// When nothing of the session runs any more. `outside` is what programs outside made of names
@@ -198,9 +197,19 @@ impl Guard {
 pub fn finish_killed(state: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for left in record::left_behind(state) {
-        let folder = left.folder.clone();
-        let session = folder.id.clone();
-        let found = finish_one(left, state);
+        let Left {
+            folder,
+            record,
+            locks,
+        } = left;
+        let session = &folder.id;
+        let Some(locks) = locks else {
+            findings.push(Finding::grave(format!(
+                "session {session} was killed, and something of it goes on, confined as it was: what it left is dealt with when that has ended"
+            )));
+            continue;
+        };
+        let found = finish_one(&folder, record, locks, state);
         if !found.is_empty() {
             findings.push(Finding::note(format!(
                 "session {session} was killed; it left:"
@@ -214,12 +223,7 @@ pub fn finish_killed(state: &Path) -> Vec<Finding> {
     findings
 }
 
-fn finish_one(left: Left, state: &Path) -> Vec<Finding> {
-    let Left {
-        folder,
-        record,
-        lock,
-    } = left;
+fn finish_one(folder: &Folder, record: Option<Record>, locks: Locks, state: &Path) -> Vec<Finding> {
     let Some(record) = record else {
         return vec![Finding::grave(
             "a record that can't be read: what it changed of protected names is not known",
@@ -234,10 +238,10 @@ fn finish_one(left: Left, state: &Path) -> Vec<Finding> {
     let copies = record.copies.iter();
     findings.extend(copies.filter_map(|file| exchange::finish_killed(file, &record.session)));
     let guard = Guard {
-        lock,
+        locks,
         own: false,
         record,
-        folder: folder.path,
+        folder: folder.path.clone(),
         state: state.into(),
     };
     findings.extend(guard.finish(&BTreeMap::new()).0);

@@ -41,6 +41,14 @@ pub struct Entry {
     pub aside: Option<String>,
 }
 
+/// What became of a name that was taken away.
+#[derive(Debug)]
+pub struct Taken {
+    pub id: String,
+    /// Where it is, and why there is no entry of it.
+    pub unlisted: Option<(PathBuf, std::io::Error)>,
+}
+
 #[derive(Debug)]
 pub struct Quarantine {
     folder: PathBuf,
@@ -134,16 +142,19 @@ impl Quarantine {
         }
     }
 
-    /// Moves a name here, through no link; its id.
-    pub fn take(&self, root: &Path, path: &Path, mark: &Mark) -> Result<String, std::io::Error> {
-        let (mut entry, folder) = self.entry(path, mark, What::Appeared)?;
+    /// Moves a name here, through no link.
+    pub fn take(&self, root: &Path, path: &Path, mark: &Mark) -> Result<Taken, std::io::Error> {
+        let (mut entry, folder) = match self.entry(path, mark, What::Appeared) {
+            Ok(made) => made,
+            Err(error) => return self.take_unlisted(root, path, error),
+        };
         let mut taken = moved(root, path, &folder);
         if taken == Err(Errno::EACCES) {
             taken = beneath::open_all(root, path).and_then(|()| moved(root, path, &folder));
         }
         // not below "/": there is no directory that is the workspace's own
         if taken.is_err() && root != Path::new("/") {
-            let aside = root.join(format!(".stockade-quarantine-{}", entry.id));
+            let aside = aside(root, &entry.id);
             // said before it is so: a run that is killed in between leaves nothing unsaid
             entry.aside = aside.to_str().map(str::to_owned);
             if write(&folder, &entry).is_ok() && put_back(path, root, &aside).is_ok() {
@@ -154,7 +165,30 @@ impl Quarantine {
             crate::remove::tree(&folder)?;
             return Err(errno.into());
         }
-        Ok(entry.id)
+        Ok(Taken {
+            id: entry.id,
+            unlisted: None,
+        })
+    }
+
+    /// Where no entry can be written, a full disk for one: out of its place all the same.
+    fn take_unlisted(
+        &self,
+        root: &Path,
+        path: &Path,
+        error: std::io::Error,
+    ) -> Result<Taken, std::io::Error> {
+        let id = format!("{}-{}", self.session, self.next.get());
+        self.next.set(self.next.get() + 1);
+        let aside = aside(root, &id);
+        // not below "/": there is no directory that is the workspace's own
+        if root == Path::new("/") || put_back(path, root, &aside).is_err() {
+            return Err(error);
+        }
+        Ok(Taken {
+            id,
+            unlisted: Some((aside, error)),
+        })
     }
 
     /// Out of a directory that was taken whole: what was there before, into a new one in its place.
@@ -167,7 +201,7 @@ impl Quarantine {
         names: &[&OsStr],
     ) -> Result<(), Errno> {
         let (parent, name) = split(path)?;
-        let aside = root.join(format!(".stockade-quarantine-{id}"));
+        let aside = aside(root, id);
         let taken = if aside.is_dir() {
             aside
         } else {
@@ -197,6 +231,11 @@ impl Quarantine {
         std::fs::rename(copy, folder.join(CONTENT)).ok()?;
         Some(entry.id)
     }
+}
+
+/// In the workspace, under a name that nothing acts on.
+fn aside(root: &Path, id: &str) -> PathBuf {
+    root.join(format!(".stockade-quarantine-{id}"))
 }
 
 fn split(path: &Path) -> Result<(&Path, &OsStr), Errno> {
@@ -284,7 +323,7 @@ pub fn restore(state: &Path, id: &str) -> Result<Option<String>, Failure> {
             except: Vec::new(),
         };
         let taken = Quarantine::new(state, id).take(Path::new("/"), path, &mark);
-        replaced = Some(taken.map_err(|e| Failure::file("move away", path, e))?);
+        replaced = Some(taken.map_err(|e| Failure::file("move away", path, e))?.id);
     }
     put_back(&content, Path::new("/"), path)
         .map_err(|errno| Failure::file("restore", path, errno.into()))?;

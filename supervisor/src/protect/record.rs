@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use stockade_enforce::Group;
 use stockade_policy::Policy;
 
@@ -18,6 +20,10 @@ const NAME: &str = "record.json";
 /// The same file before all of it is written, and when the session is finished: nothing is to be
 /// compared, and the folder is whoever's who can lock it to remove.
 pub const DONE: &str = ".record";
+/// Locked while something of the session lives.
+const LIVING: &str = "living";
+/// Looked for so often, two milliseconds apart.
+const ENDS: u32 = 1_000;
 /// Larger files are compared but not kept.
 pub const KEPT: u64 = 1 << 20;
 /// A directory of examples has no more.
@@ -87,7 +93,7 @@ impl Record {
 
     /// Locked for as long as something of the session lives, which a process in another pid
     /// namespace sees too.
-    pub fn write(&self, folder: &Path) -> Result<File, Failure> {
+    pub fn write(&self, folder: &Path) -> Result<Locks, Failure> {
         let fail = |e| Failure::file("write the session's record", &folder.join(NAME), e);
         let text = serde_json::to_vec(self).map_err(|e| fail(e.into()))?;
         let mut tries = 0;
@@ -175,19 +181,29 @@ impl Record {
 }
 
 /// Whole or not at all.
-fn written(folder: &Path, text: &[u8]) -> std::io::Result<File> {
+fn written(folder: &Path, text: &[u8]) -> std::io::Result<Locks> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
     let fresh = folder.join(DONE);
     let mut file = File::create_new(&fresh)?;
-    // what the session's first process holds can't be written through
-    let locked = File::open(&fresh)?;
-    locked.try_lock()?;
+    let lock = |path: &Path| -> std::io::Result<File> {
+        // what the session's first process holds can't be written through
+        let locked = File::open(path)?;
+        locked.try_lock()?;
+        Ok(locked)
+    };
+    let supervisor = lock(&fresh)?;
+    let living = folder.join(LIVING);
+    File::create(&living)?;
+    let session = lock(&living)?;
     file.write_all(text)?;
     std::fs::rename(&fresh, folder.join(NAME))?;
-    Ok(locked)
+    Ok(Locks {
+        _supervisor: supervisor,
+        session,
+    })
 }
 
 /// Whole or not at all.
@@ -244,7 +260,38 @@ pub struct Left {
     pub folder: Folder,
     /// None where it can't be read.
     pub record: Option<Record>,
-    pub lock: File,
+    /// None while something of the session lives on.
+    pub locks: Option<Locks>,
+}
+
+/// Of the record, and of a file beside it that whoever has something of the session below it holds too.
+#[derive(Debug)]
+pub struct Locks {
+    _supervisor: File,
+    session: File,
+}
+
+impl Locks {
+    pub fn session(&self) -> BorrowedFd<'_> {
+        self.session.as_fd()
+    }
+
+    /// What was killed may take a moment to end.
+    fn of_dead(supervisor: File, folder: &Path) -> Option<Self> {
+        let path = folder.join(LIVING);
+        for _ in 0..ENDS {
+            match unlocked(&path) {
+                Some(session) => {
+                    return Some(Self {
+                        _supervisor: supervisor,
+                        session,
+                    });
+                }
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        None
+    }
 }
 
 /// Sessions of which nothing lives; what they left without anything to compare is removed.
@@ -259,9 +306,9 @@ pub fn left_behind(state: &Path) -> Vec<Left> {
         if let Some(lock) = unlocked(&folder.path.join(NAME)) {
             let record = Record::read(&folder.path);
             out.push(Left {
+                locks: Locks::of_dead(lock, &folder.path),
                 folder,
                 record,
-                lock,
             });
         } else if let Some(lock) = unlocked(&folder.path.join(DONE)) {
             // what can't be removed was said by the session itself, or holds nothing
