@@ -386,8 +386,19 @@ fn what_the_subreaper_cannot_end_any_more_is_still_confined() {
     let subreaper = below(child.id(), 1).unwrap();
     assert!(signal(subreaper, nix::sys::signal::Signal::SIGSTOP));
     assert!(signal(child.id(), nix::sys::signal::Signal::SIGKILL));
-    assert!(signal(subreaper, nix::sys::signal::Signal::SIGKILL));
     child.wait().unwrap();
+    // which is seen: nothing is compared while the agent may go on
+    std::fs::write(host.0.work().join(".envrc"), "evil").unwrap();
+    let mut command = host.0.command(host.program());
+    let beside = command.args(["run", "--", "true"]).output().unwrap();
+    assert!(
+        text(&beside).contains("something of it goes on"),
+        "{}",
+        text(&beside)
+    );
+    assert_eq!(host.read(".envrc"), "evil", "{}", text(&beside));
+    std::fs::remove_file(host.0.work().join(".envrc")).unwrap();
+    assert!(signal(subreaper, nix::sys::signal::Signal::SIGKILL));
     let before = tick();
     assert!(
         becomes(|| tick() > before + 3),
