@@ -163,6 +163,7 @@ const DENIED: &[Row] = &[
     row(&["prlimit", "{pid}"], "ESRCH", "EPERM"),
     row(&["nice", "{pid}"], "ESRCH", "EPERM"),
     row(&["user-namespace"], "EPERM", "EPERM"),
+    row(&["lease", "{w}/file"], "EPERM", "EPERM"),
     row(&["tiocsti", "plain"], "EPERM", "EPERM"),
     row(&["tiocsti", "high"], "EPERM", "EPERM"),
     // mount, bpf, perf_event_open, keyctl, io_uring_setup: by number

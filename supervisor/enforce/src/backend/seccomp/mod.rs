@@ -24,6 +24,9 @@ const NUMBERS: &str = include_str!("numbers.txt");
 const INT: u64 = 0xffff_ffff;
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
+/// A lease on a file that may only be read delays whoever writes it, outside, by up to 45 s each time
+/// (fs.lease-break-time).
+const F_SETLEASE: u64 = 0x400;
 /// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 const NAMESPACES: &[u64] = &[
     0x80,
@@ -167,6 +170,7 @@ pub fn compile(rules: &Rules<'_>, filters: &dyn Filters) -> Result<Vec<u8>> {
                 own_priority(&mut filter, call)?
             }
             "ioctl" => ioctl(&mut filter, call)?,
+            "fcntl" => fcntl(&mut filter, call)?,
             "socket" => socket(&mut filter, call, rules)?,
             "socketpair" if !rules.unix => pairs(&mut filter, call)?,
             "kill" if !rules.own_group => kill(&mut filter, call)?,
@@ -246,6 +250,25 @@ fn ioctl(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
                 &[masked(1, INT, (TIOCSTI & both) | pattern)],
             )?;
         }
+    }
+    Ok(())
+}
+
+/// All but leases. Commands are small numbers or a few above 1024: two cases, and the bits of the rest.
+fn fcntl(filter: &mut Filter, call: ScmpSyscall) -> Result<()> {
+    let refuse = ScmpAction::Errno(libc::EPERM);
+    filter.add_rule_conditional(refuse, call, &[masked(1, INT, F_SETLEASE)])?;
+    let above = !(F_SETLEASE - 1) & INT;
+    filter.add_rule_conditional(ScmpAction::Allow, call, &[masked(1, above, 0)])?;
+    for bit in (0..32).map(|n| 1_u64 << n) {
+        let differs = if bit < F_SETLEASE {
+            masked(1, above | bit, F_SETLEASE | bit)
+        } else if bit > F_SETLEASE {
+            masked(1, bit, bit)
+        } else {
+            continue;
+        };
+        filter.add_rule_conditional(ScmpAction::Allow, call, &[differs])?;
     }
     Ok(())
 }

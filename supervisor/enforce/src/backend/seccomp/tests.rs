@@ -196,3 +196,17 @@ fn a_pair_that_sends_to_names_is_refused() {
         }
     }
 }
+
+#[test]
+fn no_file_is_leased() {
+    let program = compiled(true);
+    let with = |command: u64| answer(&program, "fcntl", [0, command, 0, 0]);
+    for high in [0, 1 << 32, u64::MAX << 32] {
+        for command in (0..4096).chain((0..32).map(|n| 1 << n)) {
+            let expected = if command == F_SETLEASE { EPERM } else { ALLOW };
+            assert_eq!(with(high | command), expected, "{command:#x}");
+            let more = F_SETLEASE | 0x8000_0000 | command;
+            assert_eq!(with(high | more), ALLOW, "{more:#x}");
+        }
+    }
+}
