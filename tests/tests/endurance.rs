@@ -513,3 +513,80 @@ fn a_clock_that_jumps_changes_nothing() {
         );
     }
 }
+
+#[test]
+fn what_is_put_back_from_another_disk_has_its_mode_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new("modes");
+    let hook = place.work().join(HOOK);
+    std::fs::write(&hook, "good").unwrap();
+    std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o775)).unwrap();
+    let script = "umask 077; \"$2\" run --require $1 -- sh -c 'echo evil > .git/hooks/pre-commit'";
+    let (code, text) = on_a_small_disk(&place, "landlock", script);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(std::fs::read_to_string(&hook).unwrap(), "good", "{text}");
+    let mode = hook.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o775, "{text}");
+}
+
+/// A session without mounts changes the modes of whatever is the user's; of root's that stops nothing.
+#[test]
+fn a_state_folder_made_unreadable_is_opened_again() {
+    let place = Place::new("closed");
+    let program = place.path().join("stockade");
+    stockade_tests::install(stockade(), &program);
+    let root = nix::unistd::geteuid().is_root();
+    if root {
+        let mut give = Command::new("chown");
+        let given = give.args(["-R", "65534:65534"]).arg(place.path()).status();
+        assert!(given.unwrap().success());
+    }
+    let session = |script: &str| {
+        let mut command = if root {
+            let mut command = place.command("setpriv");
+            command.args([
+                "--reuid",
+                "65534",
+                "--regid",
+                "65534",
+                "--clear-groups",
+                "--",
+            ]);
+            command.arg(&program);
+            command
+        } else {
+            place.command(&program)
+        };
+        command.args(["run", "--require", "landlock", "--", "sh", "-ec", script]);
+        command.output().unwrap()
+    };
+    // an entry, so that there is a quarantine
+    session("echo evil > .envrc");
+    let state = place.home().join(STATE);
+    for closed in ["quarantine", "sessions", ""] {
+        let script = format!(
+            "echo evil > .envrc; chmod 0 {}",
+            state.join(closed).display()
+        );
+        let out = session(&script);
+        assert_eq!(out.status.code(), Some(0), "{closed}: {}", text(&out));
+        assert!(
+            !place.work().join(".envrc").exists(),
+            "{closed}: {}",
+            text(&out)
+        );
+        let out = session("echo evil > .envrc");
+        assert_eq!(out.status.code(), Some(0), "{closed}: {}", text(&out));
+        assert!(
+            !place.work().join(".envrc").exists(),
+            "{closed}: {}",
+            text(&out)
+        );
+        assert!(
+            text(&out).contains("is in the quarantine"),
+            "{closed}: {}",
+            text(&out)
+        );
+        assert_eq!(names(&state.join("sessions"), ""), [""; 0], "{closed}");
+    }
+}
