@@ -93,6 +93,24 @@ fn a_thousand_sessions_in_a_row_leave_nothing() {
     }
 }
 
+/// Memory in kB, descriptors, watches.
+fn measured(pid: u32) -> (u64, usize, usize) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let memory = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));
+    let memory = memory.unwrap().trim().trim_end_matches(" kB");
+    let watches = |fd: &String| {
+        let number = fd.rsplit('/').next().unwrap();
+        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
+        info.unwrap_or_default().matches("inotify wd").count()
+    };
+    let fds = names(Path::new(&format!("/proc/{pid}/fd")), "");
+    (
+        memory.parse().unwrap(),
+        fds.len(),
+        fds.iter().map(watches).sum(),
+    )
+}
+
 /// Of the supervisor of a session that goes on: memory, descriptors and watches do not grow while names
 /// are replaced outside, settings are saved and files are made.
 #[test]
@@ -122,21 +140,7 @@ fn a_supervisor_does_not_grow() {
         std::fs::write(place.work().join("fresh"), "1").unwrap();
         std::fs::rename(place.work().join("fresh"), place.work().join(".envrc")).unwrap();
     };
-    let measured = || {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let memory = status
-            .lines()
-            .find_map(|l| l.strip_prefix("RssAnon:"))
-            .unwrap();
-        let memory: u64 = memory.trim().trim_end_matches(" kB").parse().unwrap();
-        let watches = |fd: &String| {
-            let number = fd.rsplit('/').next().unwrap();
-            let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
-            info.unwrap_or_default().matches("inotify wd").count()
-        };
-        let fds = names(Path::new(&format!("/proc/{pid}/fd")), "");
-        (memory, fds.len(), fds.iter().map(watches).sum::<usize>())
-    };
+    let measured = || measured(pid);
     let there = |name: &str| place.work().join(name).exists();
     assert!(becomes(|| there("warm")));
     replace();
@@ -324,45 +328,33 @@ fn saver(key: &str, times: usize) -> String {
     )
 }
 
+fn saving(place: &Place, key: &str, times: usize) -> Child {
+    let script = saver(key, times);
+    let run = ["run", "--require", "namespaces", "--agent", "claude", "--"];
+    let words = [&run[..], &["python3", "-c", &script]].concat();
+    spawn(place, &place.work(), &words)
+}
+
+/// At whatever moment: never half of it.
+fn whole(path: &Path) -> BTreeMap<String, usize> {
+    let text = std::fs::read(path).unwrap();
+    serde_json::from_slice(&text)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&text)))
+}
+
 #[test]
 fn settings_that_three_save_at_once_are_whole_and_nothing_is_lost_unsaid() {
     let times = if full() { 1_000 } else { 150 };
     let place = Place::new("savers");
     let settings = place.home().join(".claude.json");
     std::fs::write(&settings, "{\"start\":1}").unwrap();
-    let words = |key: &str| {
-        let run = [
-            "run",
-            "--require",
-            "namespaces",
-            "--agent",
-            "claude",
-            "--",
-            "python3",
-            "-c",
-        ];
-        let script = saver(key, times);
-        run.iter()
-            .map(|w| (*w).to_owned())
-            .chain([script])
-            .collect::<Vec<_>>()
-    };
-    let sessions = ["one", "two"].map(|key| {
-        let words = words(key);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        spawn(&place, &place.work(), &words)
-    });
+    let sessions = ["one", "two"].map(|key| saving(&place, key, times));
     let mut outside = place.command("python3");
     let mut outside = outside
         .args(["-c", &saver("outside", times / 3)])
         .spawn()
         .unwrap();
     let mut reads = 0;
-    let whole = |path: &Path| {
-        let text = std::fs::read(path).unwrap();
-        serde_json::from_slice::<BTreeMap<String, usize>>(&text)
-            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&text)))
-    };
     while outside.try_wait().unwrap().is_none() {
         whole(&settings);
         reads += 1;
@@ -370,6 +362,7 @@ fn settings_that_three_save_at_once_are_whole_and_nothing_is_lost_unsaid() {
     assert!(reads > 10);
     let over = sessions.map(said);
     let host = whole(&settings);
+    assert_eq!(host.get("outside"), Some(&(times / 3)), "{over:?}");
     for (key, (code, said)) in ["one", "two"].iter().zip(&over) {
         assert_eq!(*code, Some(0), "{said}");
         if host.get(*key) == Some(&times) {
@@ -391,9 +384,7 @@ fn settings_that_three_save_at_once_are_whole_and_nothing_is_lost_unsaid() {
         "{left:?}"
     );
     // one that nobody else saves beside arrives
-    let words = words("alone");
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (code, text) = said(spawn(&place, &place.work(), &words));
+    let (code, text) = said(saving(&place, "alone", times));
     assert_eq!(
         (code, whole(&settings).get("alone")),
         (Some(0), Some(&times)),
