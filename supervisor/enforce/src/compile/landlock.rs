@@ -96,6 +96,13 @@ impl Rules {
     }
 
     fn give(&mut self, path: &Path, kind: Option<Kind>, rights: u64, because: &str) {
+        // a device that may be written is there to be used
+        let device = kind == Some(Kind::Special) || path.starts_with("/dev");
+        let rights = if device && rights & right::WRITE_FILE != 0 {
+            rights | right::IOCTL_DEV
+        } else {
+            rights
+        };
         let fits = match kind {
             Some(Kind::Directory) => rights,
             Some(Kind::File | Kind::Special) => rights & right::OF_FILES,
