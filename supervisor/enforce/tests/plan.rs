@@ -190,6 +190,7 @@ fn compiled(policy: &Policy, facts: &HostFacts, level: Level) -> Result<Plan, Co
         directory: "/home/u/w".into(),
         environment: environment(policy, &variables),
         user: "u".into(),
+        group: "users".into(),
         overlays: &overlays,
         copies: &[],
         folder: "/home/u/.local/state/stockade/sessions/1".into(),

@@ -148,6 +148,10 @@ impl<'a> Asked<'a> {
             .ok()
             .flatten()
             .map_or_else(|| "user".into(), |u| u.name);
+        let group = nix::unistd::Group::from_gid(nix::unistd::getgid())
+            .ok()
+            .flatten()
+            .map_or_else(|| user.clone(), |g| g.name);
         let overlays = |path: &Path| folder::overlay(&self.state, &workspaces[0], path);
         Ok(Plan::compile(&Request {
             policy,
@@ -161,6 +165,7 @@ impl<'a> Asked<'a> {
             directory,
             environment,
             user,
+            group,
             overlays: &overlays,
             copies,
             folder: self.folder.path.clone(),

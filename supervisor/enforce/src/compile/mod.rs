@@ -36,6 +36,7 @@ pub struct Request<'a> {
     pub directory: PathBuf,
     pub environment: Environment,
     pub user: String,
+    pub group: String,
     /// Upper and work directory of the overlay at a path.
     pub overlays: &'a dyn Fn(&Path) -> (PathBuf, PathBuf),
     /// Files of the private home that start as copies of the host's.

@@ -443,9 +443,10 @@ fn host_sys(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
         .collect()
 }
 
-/// Files of /etc that are the session's own: users may come from a service that is not there.
-fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
-    let (uid, gid, user) = (request.facts.uid, request.facts.gid, &request.user);
+/// passwd and group: the user, and root, whom programs look up by name whoever they run as.
+fn users(request: &Request<'_>) -> (String, String) {
+    let (uid, gid) = (request.facts.uid, request.facts.gid);
+    let (user, group) = (&request.user, &request.group);
     let home = request.policy.context.home.display();
     let shell = request
         .environment
@@ -455,14 +456,23 @@ fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
         // it must not add lines or fields
         .filter(|s| s.starts_with('/') && !s.contains(|c: char| c == ':' || c.is_control()))
         .unwrap_or("/bin/sh");
-    let mut rows = vec![
-        (
-            "/etc/passwd",
-            format!(
-                "{user}:x:{uid}:{gid}:{user}:{home}:{shell}\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-            ),
+    let root = |id: u32, line| if id == 0 { "" } else { line };
+    let root_user = root(uid, "root:x:0:0:root:/root:/usr/sbin/nologin\n");
+    let root_group = root(gid, "root:x:0:\n");
+    (
+        format!(
+            "{user}:x:{uid}:{gid}:{user}:{home}:{shell}\n{root_user}nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
         ),
-        ("/etc/group", format!("{user}:x:{gid}:\nnogroup:x:65534:\n")),
+        format!("{group}:x:{gid}:\n{root_group}nogroup:x:65534:\n"),
+    )
+}
+
+/// Files of /etc that are the session's own: users may come from a service that is not there.
+fn texts(request: &Request<'_>) -> Vec<(PathBuf, Source, &'static str)> {
+    let (passwd, group) = users(request);
+    let mut rows = vec![
+        ("/etc/passwd", passwd),
+        ("/etc/group", group),
         ("/etc/hostname", "stockade\n".into()),
         ("/etc/machine-id", format!("{}\n", "0".repeat(32))),
         (
