@@ -49,15 +49,24 @@ pub fn full() -> bool {
 
 /// A home and a workspace of the test's own, outside of what a session sees.
 #[derive(Debug)]
-pub struct Place(PathBuf);
+pub struct Place(PathBuf, &'static str);
 
 impl Place {
     pub fn new(name: &str) -> Self {
+        Self::of(name, "work", &["work/.git/hooks"])
+    }
+
+    /// As most users have it: the workspace below the home, empty.
+    pub fn with_project(name: &str) -> Self {
+        Self::of(name, "home/project", &["home/project"])
+    }
+
+    fn of(name: &str, work: &'static str, more: &[&str]) -> Self {
         let path = std::env::temp_dir().join(format!("stockade-{name}-{}", std::process::id()));
-        for folder in ["home", "work/.git/hooks", "outside"] {
+        for folder in [&["home", "outside"], more].concat() {
             std::fs::create_dir_all(path.join(folder)).expect("a place for the test");
         }
-        Self(path)
+        Self(path, work)
     }
 
     pub fn path(&self) -> &Path {
@@ -69,7 +78,7 @@ impl Place {
     }
 
     pub fn work(&self) -> PathBuf {
-        self.0.join("work")
+        self.0.join(self.1)
     }
 
     /// Not named by any rule of the presets.
