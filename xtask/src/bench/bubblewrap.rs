@@ -118,7 +118,7 @@ impl Arguments {
             }
             "overlay" => {
                 self.bound += 1;
-                self.push(&["--bind", path("upper")?, at]);
+                self.push(&["--bind", path("lower")?, at]);
             }
             "masked" if of["directory"] == true => self.push(&["--perms", "000", "--tmpfs", at]),
             "masked" => self.push(&["--ro-bind", "/dev/null", at]),

@@ -3,7 +3,7 @@
 use super::lanes::{Lane, Took};
 use super::place::Place;
 use super::ways::{Kind, NATIVE, Way, output};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const SOURCE: &str = include_str!("driver.c");
@@ -39,11 +39,9 @@ impl Driver {
         let command = prepared
             .command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        if way.kind == Kind::Peer {
-            // what a peer says about itself is no part of the table
-            command.stderr(Stdio::null());
-        }
+            .stdout(Stdio::piped())
+            // not this process's: a file that is passed changes what a session has to hold
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", way.name))?;
         let go = child.stdin.take();
         let answers = child.stdout.take().ok_or("no answers")?;
@@ -65,7 +63,25 @@ impl Driver {
         let mut numbers = line.split_ascii_whitespace().map(str::parse);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(clock)), Some(Ok(processor))) => Ok(Took { clock, processor }),
-            _ => Err(format!("the driver ended or answered: {line:?}")),
+            _ => Err(format!("the driver answered {line:?}: {}", self.said())),
+        }
+    }
+}
+
+impl Driver {
+    /// Of a driver that has ended.
+    fn said(&mut self) -> String {
+        self.go = None;
+        let mut said = String::new();
+        match self
+            .child
+            .stderr
+            .as_mut()
+            .map(|e| e.read_to_string(&mut said))
+        {
+            Some(Ok(_)) => said.trim().to_owned(),
+            Some(Err(why)) => why.to_string(),
+            None => String::new(),
         }
     }
 }

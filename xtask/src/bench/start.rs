@@ -5,7 +5,8 @@ use super::lanes::{Lane, Took, measure};
 use super::place::Place;
 use super::report::{Section, Table};
 use super::ways::{BUBBLEWRAP, Kind, LEVELS, Prepared, Way, Ways, own};
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 300;
@@ -81,13 +82,7 @@ pub fn rules(run: &Run, place: &Place) -> Result<Section, String> {
 }
 
 fn lane<'a>(way: &'a Way<'_>) -> Lane<'a> {
-    Lane::new(&way.name, way.kind, move || {
-        let mut prepared = way.prepare(&[PROGRAM])?;
-        if way.kind == Kind::Peer {
-            prepared.command.stderr(Stdio::null());
-        }
-        timed(prepared)
-    })
+    Lane::new(&way.name, way.kind, move || timed(way.prepare(&[PROGRAM])?))
 }
 
 fn write_rules(place: &Place) -> Result<(), String> {
@@ -107,9 +102,11 @@ fn write_rules(place: &Place) -> Result<(), String> {
 
 /// In milliseconds; a status that is not 0 is an error.
 fn timed(mut prepared: Prepared) -> Result<Took, String> {
-    let command: &mut Command = &mut prepared.command;
+    // not this process's: a file that is passed changes what a session has to hold
+    let command = prepared.command.stderr(Stdio::piped());
     let (began, before) = (Instant::now(), processor()?);
-    let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
+    let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
+    let status = child.wait().map_err(|e| format!("{command:?}: {e}"))?;
     let took = began.elapsed();
     reap()?;
     let after = processor()?;
@@ -119,7 +116,13 @@ fn timed(mut prepared: Prepared) -> Result<Took, String> {
             processor: after - before,
         })
     } else {
-        Err(format!("{}: {status}", command.get_program().display()))
+        let mut said = String::new();
+        let errors = child.stderr.as_mut().ok_or("no standard error")?;
+        errors
+            .read_to_string(&mut said)
+            .map_err(|e| e.to_string())?;
+        let name = command.get_program().display();
+        Err(format!("{name}: {status}: {}", said.trim()))
     }
 }
 
