@@ -14,7 +14,7 @@ pub const C_FILES: usize = 50;
 
 /// Where cargo finds the crate's dependency: in a folder that the preset overlays.
 const VENDORED: &str = "home/.cargo/registry/vendored/part";
-const PARTS: usize = 20;
+const PARTS: usize = 10;
 
 /// Small files, 200 a folder.
 pub fn files(place: &Place, below: &str) -> Result<(), String> {
@@ -29,12 +29,12 @@ pub fn c_project(place: &Place) -> Result<(), String> {
         header += &format!("long part_{n}(long);\n");
         main += &format!("    sum += part_{n}(sum);\n");
         let mut text = String::from("#include \"all.h\"\n");
-        for m in 0..20 {
+        for m in 0..8 {
             text += &format!(
                 "static long step_{m}(long n)\n{{\n    for (long k = 0; k < n; k++)\n        n ^= k * {m};\n    return n;\n}}\n"
             );
         }
-        let calls: String = (0..20).map(|m| format!(" + step_{m}(n)")).collect();
+        let calls: String = (0..8).map(|m| format!(" + step_{m}(n)")).collect();
         text += &format!("long part_{n}(long n)\n{{\n    return n{calls};\n}}\n");
         place.write(&format!("work/c/part_{n}.c"), &text)?;
     }
@@ -78,7 +78,7 @@ pub fn crate_with_dependency(place: &Place) -> Result<(), String> {
     let mut lib = String::new();
     for n in 0..PARTS {
         lib += &format!("pub mod part_{n};\n");
-        let functions: String = (0..20)
+        let functions: String = (0..10)
             .map(|m| format!("pub fn step_{m}(n: u64) -> Vec<String> {{\n    (0..n).map(|k| format!(\"{{k}}:{m}\")).collect()\n}}\n"))
             .collect();
         place.write(&format!("{VENDORED}/src/part_{n}.rs"), &functions)?;
