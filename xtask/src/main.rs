@@ -70,7 +70,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes, full),
         "vm" => return vm::run(yes, &kernels, &suites),
-        "bench" => return bench::run(&bench::Run { yes, ..bench }),
+        "bench" => return bench::run(bench::Run { yes, ..bench }),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,
         "aarch64" => aarch64::run(yes)?,

@@ -161,7 +161,7 @@ fn section(run: &Run, place: &Place, work: Work) -> Result<Section, String> {
             Kind::Native | Kind::Peer => lane,
         })
         .collect();
-    let (rows, left) = measure(lanes, WARM_UP, rounds)?;
+    let (rows, left) = measure(lanes, WARM_UP, rounds, run.judge)?;
     Ok(Section {
         name,
         tables: vec![Table {

@@ -1,11 +1,12 @@
 //! What a figure depends on beside the program.
 
+use super::lanes::Judge;
 use super::ways::{output, stockade, version};
 use crate::{packages, top};
 use std::path::Path;
 use std::process::Command;
 
-pub fn head() -> Result<Vec<(&'static str, String)>, String> {
+pub fn head(load: f64, judge: Judge) -> Result<Vec<(&'static str, String)>, String> {
     let cpus = read("/proc/cpuinfo")?;
     let model = cpus
         .lines()
@@ -27,7 +28,14 @@ pub fn head() -> Result<Vec<(&'static str, String)>, String> {
         ("processor", format!("{model}, {cores} cores")),
         ("kernel", says(&["uname", "-rm"])?),
         ("file system", file_system(&std::env::temp_dir())?),
-        ("load average at the start", load()?),
+        ("load average at the start", load.to_string()),
+        (
+            "marks are judged by",
+            match judge {
+                Judge::Clock => "the clock".into(),
+                Judge::Processor => "processor time: the machine does other things".into(),
+            },
+        ),
         ("user", user.into()),
         ("rustc", says(&["rustc", "--version"])?),
         ("bubblewrap", version(&bwrap)?),
@@ -36,9 +44,19 @@ pub fn head() -> Result<Vec<(&'static str, String)>, String> {
     ])
 }
 
-pub fn load() -> Result<String, String> {
+/// Of the last minute.
+pub fn load() -> Result<f64, String> {
     let text = read("/proc/loadavg")?;
-    Ok(text.split(' ').next().unwrap_or("unknown").to_owned())
+    let first = text.split(' ').next().and_then(|n| n.parse().ok());
+    first.ok_or_else(|| format!("/proc/loadavg: no number in {text:?}"))
+}
+
+pub fn judge(load: f64) -> Judge {
+    if load <= 1.0 {
+        Judge::Clock
+    } else {
+        Judge::Processor
+    }
 }
 
 fn file_system(of: &Path) -> Result<String, String> {

@@ -13,6 +13,15 @@ pub struct Took {
     pub processor: f64,
 }
 
+/// By which ratio a mark holds or misses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Judge {
+    #[default]
+    Clock,
+    /// Where the machine does other things, the clock shows mostly waiting.
+    Processor,
+}
+
 type Once<'a> = Box<dyn FnMut() -> Result<Took, String> + 'a>;
 
 pub struct Lane<'a> {
@@ -69,6 +78,7 @@ pub fn measure(
     mut lanes: Vec<Lane<'_>>,
     warm_up: usize,
     rounds: usize,
+    judge: Judge,
 ) -> Result<(Vec<Row>, Vec<String>), String> {
     for round in 0..warm_up + rounds {
         // what a lane leaves behind, such as a network namespace to be taken down, meets the next: each
@@ -95,11 +105,11 @@ pub fn measure(
         .filter_map(|l| Some(format!("{}: not measured: {}", l.name, l.left.as_ref()?)))
         .collect();
     let kept: Vec<Lane<'_>> = lanes.into_iter().filter(|l| l.left.is_none()).collect();
-    let rows: Result<_, String> = kept.iter().map(|lane| row(lane, &kept)).collect();
+    let rows: Result<_, String> = kept.iter().map(|lane| row(lane, &kept, judge)).collect();
     Ok((rows?, left))
 }
 
-fn row(lane: &Lane<'_>, all: &[Lane<'_>]) -> Result<Row, String> {
+fn row(lane: &Lane<'_>, all: &[Lane<'_>], judge: Judge) -> Result<Row, String> {
     let base = match &lane.base {
         Some(name) => Some(
             all.iter()
@@ -120,16 +130,20 @@ fn row(lane: &Lane<'_>, all: &[Lane<'_>]) -> Result<Row, String> {
         let values: Vec<f64> = lane.took.iter().map(part).collect();
         Spread::of(&values).ok_or_else(|| format!("{}: nothing was measured", lane.name))
     };
-    let ratio = ratios(|t| t.clock);
+    let (ratio, ratio_by_processor) = (ratios(|t| t.clock), ratios(|t| t.processor));
+    let judged = match judge {
+        Judge::Clock => ratio,
+        Judge::Processor => ratio_by_processor,
+    };
     Ok(Row {
         name: lane.name.clone(),
         clock: values(|t| t.clock)?,
         processor: values(|t| t.processor)?,
         ratio,
-        ratio_by_processor: ratios(|t| t.processor),
+        ratio_by_processor,
         mark: lane
             .at_most
-            .zip(ratio)
+            .zip(judged)
             .map(|(at_most, ratio)| Mark::of(at_most, ratio.median)),
     })
 }
@@ -142,24 +156,28 @@ mod tests {
         Lane::new(name, kind, move || {
             Ok(Took {
                 clock,
-                processor: clock,
+                processor: 2.0,
             })
         })
     }
 
     #[test]
     fn ratios_are_of_the_named_lane_and_a_mark_is_judged_by_them() {
-        let lanes = vec![
-            lane("native", Kind::Native, 2.0),
-            lane("near", Kind::Own, 2.1).of("native").at_most(1.1),
-            lane("far", Kind::Own, 3.0).of("native").at_most(1.1),
-        ];
-        let (rows, left) = measure(lanes, 1, 4).unwrap();
+        let lanes = || {
+            vec![
+                lane("native", Kind::Native, 2.0),
+                lane("near", Kind::Own, 2.1).of("native").at_most(1.1),
+                lane("far", Kind::Own, 3.0).of("native").at_most(1.1),
+            ]
+        };
+        let (rows, left) = measure(lanes(), 1, 4, Judge::Clock).unwrap();
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(rows[0].ratio, None);
         assert_eq!(rows[2].ratio.map(|r| r.median), Some(1.5));
         let holds: Vec<_> = rows.iter().map(|r| r.mark.map(|m| m.holds)).collect();
         assert_eq!(holds, [None, Some(true), Some(false)]);
+        let (rows, _) = measure(lanes(), 1, 4, Judge::Processor).unwrap();
+        assert_eq!(rows[2].mark.map(|m| m.holds), Some(true));
     }
 
     #[test]
@@ -169,12 +187,13 @@ mod tests {
             vec![lane("native", Kind::Native, 1.0), broken(Kind::Peer)],
             0,
             2,
+            Judge::Clock,
         )
         .unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(left, ["broken: not measured: no such thing"]);
-        assert!(measure(vec![broken(Kind::Own)], 0, 1).is_err());
+        assert!(measure(vec![broken(Kind::Own)], 0, 1, Judge::Clock).is_err());
         let orphan = lane("orphan", Kind::Own, 1.0).of("broken");
-        assert!(measure(vec![orphan, broken(Kind::Peer)], 0, 1).is_err());
+        assert!(measure(vec![orphan, broken(Kind::Peer)], 0, 1, Judge::Clock).is_err());
     }
 }

@@ -18,6 +18,7 @@ mod trees;
 mod ways;
 
 use crate::{packages, top};
+use lanes::Judge;
 use place::Place;
 use report::{Report, Section};
 use std::process::Command;
@@ -50,9 +51,11 @@ pub struct Run {
     pub only: Vec<String>,
     /// Instead of each sub-benchmark's own number.
     pub rounds: Option<usize>,
+    /// Found when it begins.
+    pub judge: Judge,
 }
 
-pub fn run(run: &Run) -> Result<(), String> {
+pub fn run(mut run: Run) -> Result<(), String> {
     let chosen = chosen(&run.only)?;
     if run.write && (run.json || !run.only.is_empty()) {
         return Err("--write takes all sub-benchmarks, as Markdown".into());
@@ -75,21 +78,26 @@ pub fn run(run: &Run) -> Result<(), String> {
         .into(),
         run.yes,
     )?;
+    // before the build, which is load of the bench's own
+    let load = host::load()?;
+    run.judge = host::judge(load);
     build()?;
     let mut report = Report {
-        head: host::head()?,
+        head: host::head(load, run.judge)?,
         sections: Vec::new(),
     };
     for (_, name, measure) in chosen {
         eprintln!("bench: {name}");
         let place = Place::new(name)?;
-        let section = measure(run, &place);
+        let section = measure(&run, &place);
         place.remove()?;
         report
             .sections
             .push(section.map_err(|why| format!("{name}: {why}"))?);
     }
-    report.head.push(("load average at the end", host::load()?));
+    report
+        .head
+        .push(("load average at the end", host::load()?.to_string()));
     if run.write {
         document::write(&report.markdown())?;
     } else if run.json {

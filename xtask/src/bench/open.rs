@@ -31,7 +31,7 @@ pub fn run(run: &Run, place: &Place) -> Result<Section, String> {
     for (mode, at_most) in MARKS {
         let words = [driver::PROGRAM, "open", mode, PATH, TIMES];
         let lanes = driver::lanes(&ways.all, &words, 1.0)?;
-        let (rows, left) = measure(marked(lanes, at_most), WARM_UP, rounds)?;
+        let (rows, left) = measure(marked(lanes, at_most), WARM_UP, rounds, run.judge)?;
         section.notes.extend(left);
         section.tables.push(Table {
             title: format!("open to {mode} and close, 8 deep"),

@@ -29,7 +29,7 @@ pub fn peers(run: &Run, place: &Place) -> Result<Section, String> {
         Kind::Peer if way.name == BUBBLEWRAP => lane(way),
         Kind::Peer => lane(way).of(BUBBLEWRAP),
     });
-    let (rows, left) = measure(lanes.collect(), WARM_UP, rounds)?;
+    let (rows, left) = measure(lanes.collect(), WARM_UP, rounds, run.judge)?;
     Ok(Section {
         name: "true",
         tables: vec![Table {
@@ -62,7 +62,7 @@ pub fn rules(run: &Run, place: &Place) -> Result<Section, String> {
         let lane = Lane::new(&name, Kind::Own, move || timed(with.prepare(&[PROGRAM])?));
         lanes.push(lane.of(&without.name).at_most(RULES_AT_MOST));
     }
-    let (rows, _) = measure(lanes, 3, rounds)?;
+    let (rows, _) = measure(lanes, 3, rounds, run.judge)?;
     Ok(Section {
         name: "rules",
         tables: vec![Table {
