@@ -2,6 +2,7 @@
 //! for the characters themselves. What a variable stands for is taken literally.
 
 use crate::diagnostic::nearest;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -192,9 +193,12 @@ impl Glob {
 
     /// As a pattern that matches nothing but `value`: a directory that is named `*` opens no other.
     pub fn literally(value: &str) -> String {
-        value
-            .replace('*', STAR_WRITTEN)
-            .replace('$', DOLLAR_WRITTEN)
+        if value.contains(['*', '$']) {
+            let stars = value.replace('*', STAR_WRITTEN);
+            stars.replace('$', DOLLAR_WRITTEN)
+        } else {
+            value.to_owned()
+        }
     }
 
     /// A pattern without variables.
@@ -205,9 +209,12 @@ impl Glob {
         let Some(tail) = text.strip_prefix('/') else {
             return Err(GlobError::NotAbsolute);
         };
-        let tail = tail
-            .replace(STAR_WRITTEN, STAR.encode_utf8(&mut [0; 4]))
-            .replace(DOLLAR_WRITTEN, "$");
+        let tail = if tail.contains('[') {
+            let stars = tail.replace(STAR_WRITTEN, STAR.encode_utf8(&mut [0; 4]));
+            Cow::Owned(stars.replace(DOLLAR_WRITTEN, "$"))
+        } else {
+            Cow::Borrowed(tail)
+        };
         let mut components = Vec::new();
         for part in tail.split('/') {
             components.push(match part {
@@ -233,13 +240,13 @@ impl Glob {
             }
         }
         let all = components.iter().filter(|c| literal(c)).count();
-        let mut glob = Self {
+        let length = components.iter().map(Component::written).sum::<usize>();
+        Self {
             components,
             root,
-            specificity: (first, all, 0),
-        };
-        glob.specificity.2 = glob.to_string().len();
-        glob
+            // of no component it is `/`
+            specificity: (first, all, length.max(1)),
+        }
     }
 
     pub fn covers(&self, path: &Path) -> bool {
@@ -347,6 +354,16 @@ fn parts(path: &Path) -> Vec<&[u8]> {
 }
 
 impl Component {
+    /// The length of its text, with the slash before it.
+    fn written(&self) -> usize {
+        let more = |t: &str, written: &[u8]| t.bytes().filter(|b| written.contains(b)).count();
+        1 + match self {
+            Self::Literal(t) => t.len() + more(t, b"*$") * (STAR_WRITTEN.len() - 1),
+            Self::Wild(t) => t.len() + more(t, b"\0$") * (STAR_WRITTEN.len() - 1),
+            Self::Any => 2,
+        }
+    }
+
     fn matches(&self, name: &[u8]) -> bool {
         match self {
             Self::Literal(l) => l.as_bytes() == name,
@@ -414,6 +431,26 @@ mod tests {
 
     fn covers(pattern: &str, path: &str) -> bool {
         Glob::absolute(pattern).unwrap().covers(Path::new(path))
+    }
+
+    #[test]
+    fn the_length_that_decides_is_that_of_the_text() {
+        for text in [
+            "/",
+            "/a",
+            "/a/**",
+            "/**/b",
+            "/a*b",
+            "/a[*]b",
+            "/[*]*[$]",
+            "/$/a[$]",
+            "/ü*/[$][*]",
+            "/a//b/./c",
+        ] {
+            let glob = Glob::absolute(text).unwrap();
+            assert_eq!(glob.specificity().2, glob.to_string().len(), "{text}");
+            assert_eq!(Glob::absolute(&glob.to_string()), Ok(glob), "{text}");
+        }
     }
 
     #[test]
