@@ -12,6 +12,7 @@ use crate::finding::Finding;
 use crate::git::config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,13 @@ impl<'a> Comparison<'a> {
             self.appeared(&name, mark);
         }
         let record = self.record;
-        for (name, was) in record.seen.iter().filter(|(n, _)| glob.covers(n)) {
+        let root = glob.root();
+        // sorted: what lies below a directory follows it
+        let from = record
+            .seen
+            .range::<Path, _>((Bound::Included(&*root), Bound::Unbounded));
+        let below = from.take_while(|(name, _)| name.starts_with(&root));
+        for (name, was) in below.filter(|(name, _)| glob.covers(name)) {
             if !except(mark, name) {
                 self.compared(name, was, mark);
             }

@@ -77,6 +77,9 @@ pub fn begin(
                 || found.names.iter().any(|n| reach.host(n));
             if reached {
                 record.marks.push(mark(policy, rule, glob));
+                if !rule.report {
+                    record.denied.extend(found.names.iter().cloned());
+                }
                 remember(&mut record, found);
             }
         }

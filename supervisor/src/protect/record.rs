@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use crate::folder::Folder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
@@ -42,6 +42,9 @@ pub struct Record {
     pub marks: Vec<Mark>,
     #[serde(with = "stockade_enforce::bytes::map")]
     pub seen: BTreeMap<PathBuf, Stamp>,
+    /// Those of them that a pattern denies: only known where the record is made.
+    #[serde(skip)]
+    pub denied: BTreeSet<PathBuf>,
     /// What led to protected names.
     #[serde(with = "stockade_enforce::bytes::map")]
     pub ways: BTreeMap<PathBuf, Stamp>,
@@ -76,6 +79,7 @@ impl Record {
             copies: Vec::new(),
             marks: Vec::new(),
             seen: BTreeMap::new(),
+            denied: BTreeSet::new(),
             ways: BTreeMap::new(),
             closed: BTreeMap::new(),
             all_looked_at: true,
@@ -131,11 +135,7 @@ impl Record {
     /// Small protected files as they were: a level that can't hold them can give them back.
     pub fn keep_originals(&self, folder: &Path) -> Result<(), Failure> {
         for (path, stamp) in self.seen.iter().chain(&self.ways) {
-            let denied = self.ways.contains_key(path)
-                || self
-                    .marks
-                    .iter()
-                    .any(|m| !m.report && covers(&m.glob, path));
+            let denied = self.ways.contains_key(path) || self.denied.contains(path);
             let small = path.symlink_metadata().is_ok_and(|m| m.len() <= KEPT);
             if !(denied && stamp.is_file() && small) || sample(path) {
                 continue;

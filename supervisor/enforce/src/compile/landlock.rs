@@ -8,6 +8,7 @@ use crate::backend::landlock::{SCOPES, TCP, known, right};
 use crate::plan::{Beneath, Item, Landlock, Source};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 const READ: u64 = right::READ_FILE | right::READ_DIR;
@@ -321,8 +322,9 @@ fn spread(
     }
     let mut looked = 0;
     for (path, (rights, because)) in &rows {
-        let less: Vec<(&Path, u64)> = rows
-            .range::<PathBuf, _>((std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded))
+        // sorted: what lies below a name follows it
+        let less: BTreeMap<&Path, u64> = rows
+            .range::<PathBuf, _>((Bound::Excluded(path), Bound::Unbounded))
             .take_while(|(p, _)| p.starts_with(path))
             .filter(|(_, (r, _))| rights & !r != 0)
             .map(|(p, (r, _))| (p.as_path(), *r))
@@ -340,19 +342,21 @@ fn spread(
                         rule: because.clone(),
                     });
                 }
-                if less.iter().any(|(l, _)| l != child && l.starts_with(child)) {
+                let from = (Bound::Excluded(child.as_path()), Bound::Unbounded);
+                let next = less.range::<Path, _>(from).next();
+                if next.is_some_and(|(l, _)| l.starts_with(child)) {
                     folders.push(child.clone());
-                } else if !less.iter().any(|(l, _)| l == child) {
+                } else if !less.contains_key(child.as_path()) {
                     rules.give(child, Some(*kind), *rights, because);
                 }
             }
             // names, not contents: a listing is given back where no directory below is hidden
-            let hides = |(l, r): &(&Path, u64)| {
-                r & right::READ_DIR == 0
-                    && l.starts_with(&folder)
-                    && tree.kind(l) == Some(Kind::Directory)
-            };
-            if !less.iter().any(hides) {
+            let below =
+                less.range::<Path, _>((Bound::Included(folder.as_path()), Bound::Unbounded));
+            let hides = below
+                .take_while(|(l, _)| l.starts_with(&folder))
+                .any(|(l, r)| r & right::READ_DIR == 0 && tree.kind(l) == Some(Kind::Directory));
+            if !hides {
                 rules.give(
                     &folder,
                     tree.kind(&folder),
