@@ -191,52 +191,42 @@ mod tests {
         assert_eq!(mode & 0o7777, 0o600);
     }
 
+    fn open_to_write(file: &Path) -> File {
+        File::options().write(true).open(file).unwrap()
+    }
+
+    fn change(file: &Path, at: usize) {
+        let mut bytes = fs::read(file).unwrap();
+        bytes[at] ^= 1;
+        fs::write(file, bytes).unwrap();
+    }
+
+    fn mode(file: &Path, mode: u32) {
+        fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+    }
+
     #[test]
     fn a_file_that_is_odd_in_any_way_is_none_and_is_replaced() {
         let place = Place::new("odd");
         let (store, file) = (place.store(), place.file());
-        let set_time = |time| {
-            File::options()
-                .append(true)
-                .open(&file)
-                .unwrap()
-                .set_modified(time)
-                .unwrap()
-        };
         let now = SystemTime::now();
-        let change = |at: usize| {
-            let mut bytes = fs::read(&file).unwrap();
-            bytes[at] ^= 1;
-            fs::write(&file, bytes).unwrap();
-        };
-        let twice = || fs::write(&file, fs::read(&file).unwrap().repeat(2)).unwrap();
-        let cut = |size: u64| {
-            File::options()
-                .write(true)
-                .open(&file)
-                .unwrap()
-                .set_len(size)
-                .unwrap()
-        };
-        let instead = || fs::remove_file(&file).unwrap();
         let other = place.0.join("other");
+        let cut = |size| open_to_write(&file).set_len(size).unwrap();
+        let changed = |time| open_to_write(&file).set_modified(time).unwrap();
+        let twice = || fs::write(&file, fs::read(&file).unwrap().repeat(2)).unwrap();
         let odd: &[(&str, &dyn Fn())] = &[
-            ("the program changed", &|| change(HASH)),
-            ("the hash changed", &|| change(0)),
+            ("the program changed", &|| change(&file, HASH)),
+            ("the hash changed", &|| change(&file, 0)),
             ("cut", &|| cut(HASH as u64 + 4)),
             ("nothing but a hash", &|| cut(HASH as u64)),
             ("empty", &|| cut(0)),
             ("longer", &twice),
             ("huge", &|| cut(1 << 30)),
-            ("for others to read", &|| {
-                fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap()
-            }),
-            ("for others to write", &|| {
-                fs::set_permissions(&file, Permissions::from_mode(0o620)).unwrap()
-            }),
-            ("old", &|| set_time(now - Duration::from_secs(SECONDS + 1))),
+            ("for others to read", &|| mode(&file, 0o644)),
+            ("for others to write", &|| mode(&file, 0o620)),
+            ("old", &|| changed(now - Duration::from_secs(SECONDS + 1))),
             ("of the future", &|| {
-                set_time(now + Duration::from_secs(3600))
+                changed(now + Duration::from_secs(3600))
             }),
             ("by another name", &|| {
                 store.keep("else", PROGRAM);
@@ -248,7 +238,7 @@ mod tests {
                 std::os::unix::fs::symlink(&other, &file).unwrap();
             }),
             ("a pipe", &|| {
-                instead();
+                fs::remove_file(&file).unwrap();
                 nix::unistd::mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
             }),
         ];

@@ -307,21 +307,7 @@ fn spread(
     wanted: &dyn Fn(&Path) -> u64,
 ) -> Result<(), CompileError> {
     let tree = request.tree;
-    let context = &request.policy.context;
-    let names = names::names(request.policy, tree, tables)?;
-    let real = names.into_iter().filter_map(|(name, because)| {
-        let real = tree.real(&name)?;
-        // a link that the rules name shows what it leads to, unless that has rules of its own; not
-        // one in a workspace: who wrote that chose where it leads
-        let chosen = real != name && context.in_workspace(&name);
-        let rights = wanted(if chosen { &real } else { &name });
-        Some((real, (rights, because)))
-    });
-    let mut rows: BTreeMap<PathBuf, (u64, String)> = BTreeMap::new();
-    for (path, (rights, because)) in real {
-        let row = rows.entry(path).or_insert((rights, because));
-        row.0 &= rights;
-    }
+    let rows = rows(request, tables, wanted)?;
     let mut looked = 0;
     for (path, (rights, because)) in &rows {
         // sorted: what lies below a name follows it
@@ -369,4 +355,28 @@ fn spread(
         }
     }
     Ok(())
+}
+
+/// By its real name, what each name of the rules is to have, and the rule.
+fn rows(
+    request: &Request<'_>,
+    tables: &[&str],
+    wanted: &dyn Fn(&Path) -> u64,
+) -> Result<BTreeMap<PathBuf, (u64, String)>, CompileError> {
+    let (tree, context) = (request.tree, &request.policy.context);
+    let names = names::names(request.policy, tree, tables)?;
+    let real = names.into_iter().filter_map(|(name, because)| {
+        let real = tree.real(&name)?;
+        // a link that the rules name shows what it leads to, unless that has rules of its own; not
+        // one in a workspace: who wrote that chose where it leads
+        let chosen = real != name && context.in_workspace(&name);
+        let rights = wanted(if chosen { &real } else { &name });
+        Some((real, (rights, because)))
+    });
+    let mut rows: BTreeMap<PathBuf, (u64, String)> = BTreeMap::new();
+    for (path, (rights, because)) in real {
+        let row = rows.entry(path).or_insert((rights, because));
+        row.0 &= rights;
+    }
+    Ok(rows)
 }
