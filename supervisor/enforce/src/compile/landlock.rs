@@ -330,12 +330,12 @@ fn spread(
                         rule: because.clone(),
                     });
                 }
-                let from = (Bound::Excluded(child.as_path()), Bound::Unbounded);
-                let next = less.range::<Path, _>(from).next();
-                if next.is_some_and(|(l, _)| l.starts_with(child)) {
-                    folders.push(child.clone());
-                } else if !less.contains_key(child.as_path()) {
-                    rules.give(child, Some(*kind), *rights, because);
+                // what has less itself is left alone with all that is in it, whatever else has less there
+                let from = (Bound::Included(child.as_path()), Bound::Unbounded);
+                match less.range::<Path, _>(from).next() {
+                    Some((l, _)) if *l == child => {}
+                    Some((l, _)) if l.starts_with(child) => folders.push(child.clone()),
+                    Some(_) | None => rules.give(child, Some(*kind), *rights, because),
                 }
             }
             // names, not contents: a listing is given back where no directory below is hidden
