@@ -1,0 +1,549 @@
+//! Whether what the kernel did is what the reference semantics say, or which part of a promise that
+//! the plan declares as held in part excuses it.
+
+use super::case::{Operation, path_of};
+use super::session::Outcome;
+use super::tree::{Snapshot, State};
+use super::way::Way;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use stockade_enforce::{Item, Level, Plan, Source};
+use stockade_policy::{Access, Decision, FileOperation, Policy, Rule, Verdict};
+
+pub struct Judge {
+    place: PathBuf,
+    policy: Policy,
+    plan: Plan,
+    base: Snapshot,
+    /// Names that the session made in directories of its own.
+    made: RefCell<BTreeSet<PathBuf>>,
+}
+
+/// What an operation asks of the policy.
+pub struct Asked {
+    /// None where the paths lead nowhere: nobody can do it.
+    decision: Option<Decision>,
+    /// Links in them followed as the operation does.
+    paths: Vec<PathBuf>,
+    /// Those that were followed.
+    links: Vec<PathBuf>,
+}
+
+impl Asked {
+    pub fn denied(&self) -> bool {
+        self.decision
+            .as_ref()
+            .is_some_and(|d| d.verdict != Verdict::Allow)
+    }
+}
+
+pub enum Judged {
+    Agree,
+    Excused(&'static str),
+    Disagree(String),
+}
+
+/// Of names, not of what they lead to.
+const NOT_FOLLOWED: &[&str] = &[
+    "create",
+    "mkdir",
+    "mkfifo",
+    "symlink",
+    "unlink",
+    "rmdir",
+    "rename",
+    "rename-new",
+    "exchange",
+    "link",
+];
+const METADATA: &[&str] = &["chmod", "chown", "times", "xattr"];
+/// That take a name away or give it to something else.
+const MOVES: &[&str] = &["unlink", "rmdir", "rename", "rename-new", "exchange"];
+
+fn stricter(a: Decision, b: Decision) -> Decision {
+    if b.verdict > a.verdict { b } else { a }
+}
+
+/// The same names, as the link says them.
+fn by_link(paths: &[PathBuf], (link, real): &(PathBuf, PathBuf)) -> Vec<PathBuf> {
+    let said = |path: &PathBuf| match path.strip_prefix(real) {
+        Ok(below) if below.as_os_str().is_empty() => link.clone(),
+        Ok(below) => link.join(below),
+        Err(_) => path.clone(),
+    };
+    paths.iter().map(said).collect()
+}
+
+impl Judge {
+    pub fn new(place: &Path, policy: Policy, plan: Plan, base: Snapshot) -> Self {
+        Self {
+            place: place.to_owned(),
+            policy,
+            plan,
+            base,
+            made: RefCell::default(),
+        }
+    }
+
+    /// None where a link on the way is not part of the session's view: then what it leads to is not
+    /// what the session is refused.
+    pub fn verdict(&self, operation: &Operation) -> Option<Asked> {
+        let follow = !NOT_FOLLOWED.contains(&operation.name.as_str());
+        let named = [&operation.path, &operation.to];
+        let named = named.into_iter().filter(|n| !n.is_empty());
+        let ways: Vec<_> = named
+            .map(|name| Way::of(&self.place.join(path_of(name)), follow))
+            .collect();
+        let Some(ways) = ways.into_iter().collect::<Option<Vec<Way>>>() else {
+            return Some(Asked {
+                decision: None,
+                paths: Vec::new(),
+                links: Vec::new(),
+            });
+        };
+        let seen = |link: &PathBuf| {
+            let read = self.read(link);
+            read.verdict == Verdict::Allow && self.key(&read) != "private"
+        };
+        let mounts = self.plan.level == Level::Namespaces;
+        if mounts && !ways.iter().flat_map(|w| &w.links).all(seen) {
+            return None;
+        }
+        let links = ways.iter().flat_map(|w| w.links.clone()).collect();
+        let paths: Vec<PathBuf> = ways.into_iter().map(|w| w.real).collect();
+        // a name given to itself is no access
+        if paths.len() == 2 && paths[0] == paths[1] {
+            return None;
+        }
+        let pipe = self
+            .base
+            .get(paths[0].as_os_str())
+            .is_some_and(State::is_pipe);
+        // a pipe is not cut: what is left of the access is to open it, for nothing at all or to read
+        if pipe && operation.name == "cut-neither" {
+            return None;
+        }
+        Some(Asked {
+            decision: Some(self.decide(&operation.name, &paths)),
+            paths,
+            links,
+        })
+    }
+
+    fn decide(&self, name: &str, paths: &[PathBuf]) -> Decision {
+        use FileOperation::{Create, Metadata, Read, Remove, Write};
+        let path = paths[0].as_path();
+        let file = |operation| self.policy.decide(&Access::File { operation, path });
+        let to = paths.get(1).map_or(path, PathBuf::as_path);
+        match name {
+            "read" | "list" => file(Read),
+            "cut-reading" if self.base.get(path.as_os_str()).is_some_and(State::is_pipe) => {
+                file(Read)
+            }
+            "write" | "append" | "cut" | "cut-reading" | "cut-neither" | "truncate" => file(Write),
+            "open-or-create" if self.base.contains_key(path.as_os_str()) => file(Write),
+            "create" | "mkdir" | "mkfifo" | "symlink" | "open-or-create" => file(Create),
+            "unlink" | "rmdir" => file(Remove),
+            "exec" => self.policy.decide(&Access::Exec {
+                path,
+                written: false,
+            }),
+            "rename" | "rename-new" => self.policy.decide(&Access::Rename { from: path, to }),
+            "exchange" => stricter(
+                self.policy.decide(&Access::Rename { from: path, to }),
+                self.policy.decide(&Access::Rename { from: to, to: path }),
+            ),
+            "link" => self.policy.decide(&Access::Link { from: path, to }),
+            name if METADATA.contains(&name) => file(Metadata),
+            name => panic!("no operation {name}"),
+        }
+    }
+
+    fn read(&self, path: &Path) -> Decision {
+        self.policy.decide(&Access::File {
+            operation: FileOperation::Read,
+            path,
+        })
+    }
+
+    fn write(&self, path: &Path) -> Decision {
+        self.policy.decide(&Access::File {
+            operation: FileOperation::Write,
+            path,
+        })
+    }
+
+    fn rule(&self, decision: &Decision) -> Option<&Rule> {
+        self.policy.rules().iter().find(|r| r.id == decision.rule)
+    }
+
+    fn key(&self, decision: &Decision) -> &'static str {
+        self.rule(decision).map_or("", |r| r.key.name)
+    }
+
+    pub fn judge(
+        &self,
+        operation: &Operation,
+        asked: &Asked,
+        native: &Outcome,
+        outcome: &Outcome,
+    ) -> Judged {
+        let refused = outcome.errno != 0 && outcome.effect.is_empty();
+        let opens = ["read", "list", "exec"].contains(&operation.name.as_str());
+        if outcome.errno == 0 && outcome.effect.is_empty() && !opens {
+            self.made.borrow_mut().extend(asked.paths.iter().cloned());
+        }
+        let lexically = |name: &String| {
+            let at = self.place.join(path_of(name));
+            outcome.effect.is_empty() && self.is_own_place(&at)
+        };
+        let agree = match &asked.decision {
+            // a link that leads nowhere, and in the session's view is not there
+            None if self.plan.level == Level::Namespaces && !refused => {
+                if lexically(&operation.path) {
+                    return Judged::Excused("own");
+                }
+                false
+            }
+            None => refused,
+            Some(_) if asked.denied() => {
+                let documented = self.refusals().contains(&outcome.errno);
+                refused && (documented || outcome.errno == native.errno)
+            }
+            Some(_) => outcome == native,
+        };
+        if agree {
+            return Judged::Agree;
+        }
+        let excuse = match asked.denied() {
+            true => self.excuse_denied(&operation.name, asked, native, outcome),
+            false => self.excuse_allowed(&operation.name, asked, native, outcome),
+        };
+        match excuse {
+            Some(name) => Judged::Excused(name),
+            None => Judged::Disagree(self.report(operation, asked, native, outcome)),
+        }
+    }
+
+    /// As docs/errors.md has them.
+    fn refusals(&self) -> &'static [i32] {
+        match self.plan.level {
+            Level::Namespaces => &[
+                libc::EROFS,
+                libc::EACCES,
+                libc::ENOENT,
+                libc::EXDEV,
+                libc::EBUSY,
+            ],
+            Level::Landlock => &[libc::EACCES, libc::EXDEV],
+        }
+    }
+
+    fn declared(&self, name: &str) -> bool {
+        self.plan.partial.iter().any(|p| p.name == name)
+    }
+
+    /// What stands at the path in the session's view.
+    fn item(&self, path: &Path) -> Option<&Item> {
+        let at = |a: &Path| self.plan.view.iter().find(|i| i.at == a);
+        path.ancestors().find_map(at)
+    }
+
+    fn is_item(&self, path: &Path) -> bool {
+        self.plan.view.iter().any(|i| i.at == path)
+    }
+
+    fn excuse_allowed(
+        &self,
+        name: &str,
+        asked: &Asked,
+        native: &Outcome,
+        outcome: &Outcome,
+    ) -> Option<&'static str> {
+        if !outcome.effect.is_empty() {
+            return None;
+        }
+        let held = self.named(name, asked).any(|p| self.is_held(p));
+        if held && self.refusals().contains(&outcome.errno) {
+            return Some("directory");
+        }
+        if asked
+            .links
+            .iter()
+            .chain(&asked.paths)
+            .any(|p| self.is_made(p))
+        {
+            return Some("own");
+        }
+        if asked.paths.len() == 2 && outcome.errno == libc::EXDEV && self.crosses(&asked.paths) {
+            return Some("exec");
+        }
+        match self.plan.level {
+            Level::Namespaces => self.excuse_of_mounts(name, asked, native, outcome.errno),
+            Level::Landlock => self.excuse_of_landlock(name, asked, outcome.errno),
+        }
+    }
+
+    fn excuse_of_mounts(
+        &self,
+        name: &str,
+        asked: &Asked,
+        native: &Outcome,
+        errno: i32,
+    ) -> Option<&'static str> {
+        // private and not to be written: nothing is shown there
+        let empty = |p: &PathBuf| {
+            self.key(&self.read(p)) == "private" && self.write(p).verdict != Verdict::Allow
+        };
+        if asked.paths.iter().any(empty) {
+            return self.refusals().contains(&errno).then_some("own");
+        }
+        let mount = |p: &PathBuf| self.item(p.parent().unwrap_or(p)).map(|i| &i.at);
+        let places: Vec<_> = asked.paths.iter().map(mount).collect();
+        let across = places.len() == 2 && places[0] != places[1];
+        let held = MOVES.contains(&name) && asked.paths.iter().any(|p| self.is_item(p));
+        if errno == libc::EXDEV && across || errno == libc::EBUSY && held {
+            return Some("mount");
+        }
+        let denial = [libc::EROFS, libc::EACCES, libc::EPERM].contains(&errno);
+        let mut keys = self.named(name, asked).map(|p| self.key(&self.read(p)));
+        let own = keys.any(|k| k == "private" || k == "overlay");
+        let of_directory = name == "link" && errno == libc::EPERM;
+        (own && (!denial || of_directory || errno == native.errno)).then_some("own")
+    }
+
+    fn excuse_of_landlock(&self, name: &str, asked: &Asked, errno: i32) -> Option<&'static str> {
+        let lists = ["read", "list"].contains(&name);
+        if lists && errno == libc::EACCES && self.hides_below(&asked.paths[0]) {
+            return self.declared("inside").then_some("inside");
+        }
+        if !self.refusals().contains(&errno) {
+            return None;
+        }
+        if self.is_otherwise(name, asked, true) {
+            return Some("link");
+        }
+        let mut keys = self.named(name, asked).map(|p| self.key(&self.read(p)));
+        let key = keys.find(|key| ["private", "overlay"].contains(key))?;
+        self.declared(key).then_some(key)
+    }
+
+    /// The names that the policy is asked about: of an entry its directory too.
+    fn named<'a>(&self, name: &str, asked: &'a Asked) -> impl Iterator<Item = &'a Path> {
+        let entry = NOT_FOLLOWED.contains(&name) || name == "open-or-create";
+        let above = asked
+            .paths
+            .iter()
+            .filter(move |_| entry)
+            .filter_map(|p| p.parent());
+        asked.paths.iter().map(PathBuf::as_path).chain(above)
+    }
+
+    /// Whether a directory below, at any depth, can't be read: then Landlock gives the right to list
+    /// for none above it.
+    fn hides_below(&self, path: &Path) -> bool {
+        let below = self
+            .base
+            .iter()
+            .map(|(n, state)| (Path::new(n), state))
+            .filter(|(n, _)| *n != path && n.starts_with(path));
+        let mut folders = below.filter(|(_, state)| state.is_directory());
+        folders.any(|(n, _)| {
+            let read = self.read(n);
+            let shown = read.verdict == Verdict::Allow && self.key(&read) != "private";
+            !shown || self.is_held(n)
+        })
+    }
+
+    /// Where the policy says what is executed, Landlock moves nothing to a directory that has more
+    /// of that right: EXDEV, as between two file systems.
+    fn crosses(&self, paths: &[PathBuf]) -> bool {
+        self.declared("loader") && paths[0].parent() != paths[1].parent()
+    }
+
+    /// Whether a rule that names a link, outside of a workspace, says otherwise of what it leads to.
+    fn is_otherwise(&self, name: &str, asked: &Asked, denied: bool) -> bool {
+        let links = self.base.iter().filter(|(_, state)| state.is_link());
+        let links = links.filter_map(|(link, _)| {
+            let link = PathBuf::from(link);
+            let real = link.canonicalize().ok()?;
+            (!self.policy.context.in_workspace(&link)).then_some((link, real))
+        });
+        let links: Vec<_> = links.collect();
+        // by two links at most
+        let mut ways = vec![asked.paths.clone()];
+        for _ in 0..2 {
+            let through = |way: &Vec<PathBuf>| links.iter().map(|l| by_link(way, l)).collect();
+            let more: Vec<Vec<Vec<PathBuf>>> = ways.iter().map(through).collect();
+            ways.extend(more.into_iter().flatten());
+        }
+        let mut others = ways.into_iter().filter(|way| *way != asked.paths);
+        others.any(|way| (self.decide(name, &way).verdict != Verdict::Allow) == denied)
+    }
+
+    /// Landlock's rules lie with a file, whichever of its names is used.
+    fn has_other_name(&self, name: &str, asked: &Asked) -> bool {
+        let [path] = asked.paths.as_slice() else {
+            return false;
+        };
+        let Some(state) = self.base.get(path.as_os_str()) else {
+            return false;
+        };
+        let rules = self.plan.landlock.iter().flat_map(|l| &l.rules);
+        let named: BTreeSet<&Path> = rules.map(|r| r.path.as_path()).collect();
+        let others = self.base.iter().filter(|(_, other)| other.is_same(state));
+        let mut others = others.map(|(n, _)| PathBuf::from(n));
+        others.any(|n| {
+            named.contains(n.as_path()) && self.decide(name, &[n]).verdict == Verdict::Allow
+        })
+    }
+
+    /// A directory of which everything is denied, though not itself: it is held as a whole.
+    fn is_held(&self, path: &Path) -> bool {
+        let any = path.join("\u{1}any");
+        let directory = self
+            .base
+            .get(path.as_os_str())
+            .is_some_and(State::is_directory);
+        let holds = |r: &&Rule| {
+            r.key.table == "filesystem"
+                && ["deny_read", "deny_write", "protect"].contains(&r.key.name)
+                && !r.report
+                && r.globs.iter().any(|g| g.covers(&any) && !g.covers(path))
+        };
+        directory && self.policy.rules().iter().any(|r| holds(&r))
+    }
+
+    fn excuse_denied(
+        &self,
+        name: &str,
+        asked: &Asked,
+        native: &Outcome,
+        outcome: &Outcome,
+    ) -> Option<&'static str> {
+        let as_native = outcome == native;
+        let landlock = self.plan.level == Level::Landlock;
+        if landlock && as_native && METADATA.contains(&name) && self.declared("metadata") {
+            return Some("metadata");
+        }
+        let decision = asked.decision.as_ref()?;
+        let taken_back = ["deny_read", "deny_write", "protect"].contains(&self.key(decision));
+        let not_held = |p: &PathBuf| self.base.get(p.as_os_str()).is_none_or(State::is_link);
+        let absent = asked.paths.iter().any(not_held);
+        if as_native && absent && taken_back && self.declared("absent") {
+            return Some("absent");
+        }
+        if as_native && self.is_otherwise(name, asked, false) {
+            return Some("link");
+        }
+        if as_native && self.has_other_name(name, asked) {
+            return Some("names");
+        }
+        if !landlock && outcome.effect.is_empty() && self.is_own(name, asked, outcome) {
+            return Some("own");
+        }
+        let inside = || asked.paths.iter().any(|p| self.lies_in_writable(p));
+        if landlock && as_native && taken_back && self.declared("inside") && inside() {
+            return Some("inside");
+        }
+        None
+    }
+
+    /// Whether a directory above may be written.
+    fn lies_in_writable(&self, path: &Path) -> bool {
+        let host = |a: &Path| {
+            let write = self.write(a);
+            write.verdict == Verdict::Allow && self.key(&write) == "write"
+        };
+        path.ancestors().skip(1).any(host)
+    }
+
+    /// Not the host's: on the way to what is shown, private, or what the session wrote over the host's.
+    fn is_own_place(&self, path: &Path) -> bool {
+        let item = self.item(path);
+        match item.map(|i| (&i.source, &i.at)) {
+            None => true,
+            Some((Source::Private { .. } | Source::Symlink { .. } | Source::Overlay { .. }, _)) => {
+                true
+            }
+            // nothing to cover where nothing of the host's is shown
+            Some((Source::Masked { .. }, at)) => {
+                let above = at.parent().and_then(|above| self.item(above));
+                matches!(
+                    above.map(|i| &i.source),
+                    None | Some(Source::Private { .. })
+                )
+            }
+            Some(_) => false,
+        }
+    }
+
+    fn is_made(&self, path: &Path) -> bool {
+        let made = self.made.borrow();
+        path.ancestors().any(|a| made.contains(a))
+    }
+
+    /// Where the session has directories of its own: on the way to what is shown, and in private
+    /// ones. Nothing of the host's may be reached there.
+    fn is_own(&self, name: &str, asked: &Asked, outcome: &Outcome) -> bool {
+        let own = |path: &Path| self.is_own_place(path);
+        let made = asked
+            .paths
+            .iter()
+            .chain(&asked.links)
+            .any(|p| self.is_made(p));
+        if made && outcome.errno != 0 {
+            return true;
+        }
+        // a name in such a directory may be a tree of the host's, which stays where it is
+        let entries = asked.paths.iter().filter_map(|p| p.parent()).all(own);
+        if MOVES.contains(&name) && entries && outcome.errno != 0 {
+            return true;
+        }
+        let all = self.named(name, asked).all(own);
+        let opens = ["read", "exec"].contains(&name) && outcome.errno == 0;
+        let path = &asked.paths[0];
+        let directory = self
+            .base
+            .get(path.as_os_str())
+            .is_some_and(State::is_directory);
+        let known = directory || self.is_made(path);
+        all && (!opens || known)
+    }
+
+    fn report(
+        &self,
+        operation: &Operation,
+        asked: &Asked,
+        native: &Outcome,
+        outcome: &Outcome,
+    ) -> String {
+        let errno = |o: &Outcome| match o.errno {
+            0 => "ok".to_owned(),
+            n => format!("{:?}", nix::errno::Errno::from_raw(n)),
+        };
+        let decision = asked.decision.as_ref().map_or("leads nowhere".into(), |d| {
+            format!("{:?} by {}", d.verdict, d.rule)
+        });
+        let paths: Vec<_> = asked
+            .paths
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect();
+        format!(
+            "{} {} {}: {decision}; natively {}, here {}{}; {}",
+            operation.name,
+            operation.path,
+            operation.to,
+            errno(native),
+            errno(outcome),
+            if outcome.effect == native.effect {
+                ""
+            } else {
+                ", other effect"
+            },
+            paths.join(" ")
+        )
+    }
+}
