@@ -4,9 +4,9 @@ use crate::Place;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Polled, up to half a minute: nothing here says that time has passed.
+/// Polled, up to two minutes: nothing here says that time has passed.
 pub fn becomes(mut what: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(120);
     loop {
         if what() {
             return true;

@@ -115,7 +115,7 @@ fn measured(pid: u32) -> (u64, usize, usize) {
 /// are replaced outside, settings are saved and files are made.
 #[test]
 fn a_supervisor_does_not_grow() {
-    let rounds = if full() { 2_000 } else { 200 };
+    let rounds = if full() { 1_000 } else { 200 };
     let place = Place::new("grow");
     std::fs::write(place.work().join(".envrc"), "0").unwrap();
     std::fs::write(place.home().join(".claude.json"), "{\"n\":0}").unwrap();
