@@ -232,6 +232,9 @@ impl<'a> Comparison<'a> {
 
     fn compared(&mut self, name: &Path, was: &Stamp, mark: &Mark) {
         let is = Stamp::of(name);
+        if is.is_none() && name.symlink_metadata().is_ok() {
+            return; // not removed: it could not be looked at a moment ago, and is compared again
+        }
         let outside = is.is_some() && is.as_ref() == self.outside.get(name);
         if is.as_ref() == Some(was) || outside || !self.dealt.insert(name.into()) {
             return;
