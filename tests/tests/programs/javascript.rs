@@ -78,7 +78,7 @@ X
             "export npm_config_update_notifier=false # it asks the network
              npm ci --offline --no-audit --no-fund --cache .cache 2>&1 | sed 's/ in .*//'; ls node_modules | wc -l
              npm ls --depth 0 --cache .cache; export npm_config_cache=.cache NO_COLOR=1
-             npm test 2>&1 | grep -vE 'duration|time'; npm run -s build; npx jest --silent 2>&1 | grep -vE '^(Time|Ran)' | sort; npm pack --silent --ignore-scripts; node -p 'require(\"express\") && 1'; rm *.tgz",
+             npm test 2>&1 | grep -vE 'duration|time'; npm run -s build; npx jest --silent 2>&1 | sed 's/ ([0-9.]* m*s)//' | grep -vE '^(Time|Ran)' | sort; npm pack --silent --ignore-scripts; node -p 'require(\"express\") && 1'; rm *.tgz",
         );
 }
 

@@ -21,7 +21,7 @@ use stockade_tests::{LEVELS, Place, install, stockade};
 const NOBODY: u32 = 65534;
 
 /// Seconds, more than any of them takes here.
-const PATIENCE: &str = "200";
+const PATIENCE: &str = "300";
 
 /// One program's work: what lies there before, what is run, what may differ.
 struct Work {
