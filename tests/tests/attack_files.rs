@@ -189,3 +189,49 @@ fn a_link_is_moved_away_and_its_target_stays() {
         assert!(place.work().join("plain").is_symlink(), "{level}");
     }
 }
+
+/// A directory that nobody can enter hides what a session left until its mode is given back.
+#[test]
+fn a_directory_that_cannot_be_entered_hides_nothing() {
+    let changed = "echo evil > .git/hooks/pre-commit; echo evil > .envrc; echo evil > .vscode/tasks.json; mkdir .idea; \
+        echo evil > .idea/workspace.xml; chmod 0 .idea";
+    for level in LEVELS {
+        for closed in [
+            ".vscode",
+            ".git .vscode",
+            "\"$PWD\"",
+            "\"${PWD%/*}\"",
+            "~",
+            "~/.local",
+            "~/.local/state/stockade/sessions",
+            "$(for n in $(seq 0 99); do echo ${STOCKADE_OWN%/own}/original-$n; done) 2>/dev/null",
+        ] {
+            // at `namespaces` the modes of the workspace alone are the session's to change
+            let place = Place::new("entry");
+            std::fs::create_dir(place.work().join(".vscode")).unwrap();
+            for kept in [".envrc", ".vscode/tasks.json"] {
+                std::fs::write(place.work().join(kept), "good\n").unwrap();
+            }
+            let script = format!("{changed}; chmod 0 {closed}; true");
+            let said =
+                text(&place.stockade(&["run", "--require", level, "--", "sh", "-c", &script]));
+            let there = |name: &str| place.work().join(name).symlink_metadata().is_ok();
+            for kept in [".envrc", ".vscode/tasks.json"] {
+                let now = std::fs::read_to_string(place.work().join(kept));
+                assert_eq!(
+                    now.ok().as_deref(),
+                    Some("good\n"),
+                    "{level} {closed} {kept}: {said}"
+                );
+            }
+            assert!(!there(".git/hooks/pre-commit"), "{level} {closed}: {said}");
+            assert!(!there(".idea/workspace.xml"), "{level} {closed}: {said}");
+            let mode = place.work().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o700, 0o700, "{level} {closed}");
+            assert!(
+                said.contains("could not be entered"),
+                "{level} {closed}: {said}"
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@
 mod again;
 mod beneath;
 mod compare;
+mod entry;
 mod nested;
 pub mod quarantine;
 pub mod record;
@@ -150,6 +151,7 @@ impl Guard {
     /// that they replaced: that is no change of the session's. Says whether all was compared; where
     /// not, the record stays and the next run compares again, once.
     pub fn finish(mut self, outside: &BTreeMap<PathBuf, Stamp>) -> (Vec<Finding>, bool) {
+        let opened = entry::open(&self.record, &self.folder, &self.state);
         let turn = settle::turn(&self.state);
         settle::apply(&mut self.record, &self.folder);
         let quarantine = Quarantine::new(&self.state, &self.record.session);
@@ -165,6 +167,7 @@ impl Guard {
             comparison.grave(format!("new repositories could not be compared: {failure}"));
         }
         let (mut findings, settled) = comparison.over();
+        findings.extend(opened);
         if let Err(error) = settled.tell(&self.state, &self.record.session) {
             findings.push(Finding::grave(format!(
                 "sessions that go on could not be told what was moved: what they say of it at their end may be wrong: {error}"

@@ -87,6 +87,11 @@ impl Record {
         }
     }
 
+    /// Workspaces and home.
+    pub fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
     pub fn workspaces(&self) -> &[PathBuf] {
         self.roots.split_last().map_or(&[], |(_home, rest)| rest)
     }
