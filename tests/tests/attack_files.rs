@@ -235,3 +235,43 @@ fn a_directory_that_cannot_be_entered_hides_nothing() {
         }
     }
 }
+
+/// The overlay shows the host's content as its lower layer, what is denied there not.
+#[test]
+fn what_is_denied_below_an_overlay_stays_hidden() {
+    let policy = "version = 1\nextends = \"agent\"\n[filesystem]\noverlay = [\"~/.cache/ccache\"]\n\
+        deny_read = [\"~/.cache/ccache/secret\", \"~/.cache/ccache/sub\"]\n";
+    let script = "cd ~/.cache/ccache && cat plain; cat secret sub/s; mv secret x; ln secret y; mv sub z; \
+        cp -r sub \"$TMPDIR/sub\"; cat x y z/s \"$TMPDIR/sub/s\"; rm -f secret; cat secret; true";
+    for level in LEVELS {
+        let place = Place::new("below");
+        let cache = place.home().join(".cache/ccache");
+        std::fs::create_dir_all(cache.join("sub")).unwrap();
+        for (name, content) in [
+            ("plain", "plain\n"),
+            ("secret", "SECRET\n"),
+            ("sub/s", "SECRET\n"),
+        ] {
+            std::fs::write(cache.join(name), content).unwrap();
+        }
+        let file = place.path().join("policy.toml");
+        std::fs::write(&file, policy).unwrap();
+        let options = ["--policy", file.to_str().unwrap()];
+        let said = text(&confined(&place, level, &options, &["sh", "-c", script]));
+        assert!(
+            said.starts_with("plain\n") && !said.contains("SECRET"),
+            "{level}: {said}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(cache.join("secret")).unwrap(),
+            "SECRET\n",
+            "{level}"
+        );
+        // natively it is read
+        let native = place
+            .command("sh")
+            .args(["-c", "cat ~/.cache/ccache/secret"])
+            .output();
+        assert_eq!(text(&native.unwrap()), "SECRET\n");
+    }
+}
