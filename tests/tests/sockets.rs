@@ -212,9 +212,15 @@ fn a_crowd_is_served() {
 #[test]
 fn a_connection_waits_until_it_is_taken() {
     let place = Place::new("waits");
-    assert_eq!(native(&place, &["waiting", "taken"]), "ok");
-    for level in LEVELS {
-        assert_eq!(tried(&place, level, &["waiting", "taken"]), "ok", "{level}");
+    for how in ["taken", "alone"] {
+        assert_eq!(native(&place, &["waiting", how]), "ok");
+        for level in LEVELS {
+            assert_eq!(
+                tried(&place, level, &["waiting", how]),
+                "ok",
+                "{how} {level}"
+            );
+        }
     }
 }
 

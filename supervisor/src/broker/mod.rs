@@ -17,6 +17,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -41,6 +42,9 @@ struct Shared {
     tcp: tcp::Own,
     unix: unix::Own,
     waiting: Mutex<Waiting>,
+    /// Wakes whoever has the turn when the first connection begins to wait.
+    woken: PipeReader,
+    wake: PipeWriter,
     turn: Mutex<()>,
     idle: AtomicUsize,
     threads: AtomicUsize,
@@ -67,12 +71,16 @@ pub fn start(listener: Listener, plan: &Plan) -> Result<(), Errno> {
     };
     performing::interrupts(INTERRUPT)?;
     more_files();
+    let failed = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE));
+    let (woken, wake) = std::io::pipe().map_err(failed)?;
     let shared = Shared {
         notifications: listener.notifications,
         unix_by_landlock: *unix_by_landlock,
         tcp: tcp::Own::default(),
         unix: unix::Own::new(listener.ruleset, unix),
         waiting: Mutex::default(),
+        woken,
+        wake,
         turn: Mutex::default(),
         idle: AtomicUsize::new(0),
         threads: AtomicUsize::new(0),
@@ -145,9 +153,14 @@ fn next(shared: &Shared, interrupter: &Interrupter) -> Option<Notification> {
         } else {
             PollTimeout::NONE
         };
-        let mut fds = [PollFd::new(shared.notifications.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [&shared.notifications.as_fd(), &shared.woken.as_fd()]
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN));
         let polled = poll(&mut fds, timeout);
-        let said = fds[0].revents().unwrap_or(PollFlags::empty());
+        let [said, woken] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        if woken.contains(PollFlags::POLLIN) {
+            // how often says nothing
+            drop((&shared.woken).read(&mut [0; 64]));
+        }
         if waits {
             waiting::look(shared, interrupter);
         }
@@ -161,6 +174,7 @@ fn next(shared: &Shared, interrupter: &Interrupter) -> Option<Notification> {
                     Err(_) => shared.over.store(true, Ordering::Release),
                 }
             }
+            Ok(_) if said.is_empty() => {}
             Ok(_) | Err(_) => shared.over.store(true, Ordering::Release),
         }
     }

@@ -9,6 +9,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use std::cell::RefCell;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use stockade_enforce::performing;
@@ -84,6 +85,10 @@ pub fn add(shared: &Shared, call: Option<u64>, tried: Tried) -> bool {
         tried,
         until: Instant::now() + PATIENCE,
     });
+    if waiting.0.len() == 1 {
+        // a byte that has room: one is read for each time that nothing waited before
+        (&shared.wake).write_all(&[1]).unwrap_or(());
+    }
     true
 }
 

@@ -188,7 +188,7 @@ fn attempt(words: &[&str]) -> Tried {
         ["abstract", name] => unix(UnixAddr::new_abstract(name.as_bytes())?),
         ["listen", path] => listen(path),
         ["race", what, tries, own, other] => race(what, number(tries), own, other),
-        ["waiting", how] => waiting(how == "ends"),
+        ["waiting", how] => waiting(how),
         ["crowd", count] => crowd(number(count)),
         ["every-address", port] => every_address(port_of(port)),
         ["unbound"] => unbound(),
@@ -561,9 +561,10 @@ fn few(backlog: i32) -> nix::Result<(std::net::TcpListener, std::net::SocketAddr
     Ok((listener, to))
 }
 
-/// Connections that are not taken: as many as fill the listener, one that does not wait and one
-/// that does. Then the listener takes them, or ends.
-fn waiting(ends: bool) -> Tried {
+/// Connections that are not taken: as many as fill the listener, one that does not wait, but where
+/// it is to be alone, and one that does. Then the listener takes them, or ends.
+fn waiting(how: &str) -> Tried {
+    let (ends, alone) = (how == "ends", how == "alone");
     let (listener, to) = few(0)?;
     let _filling = std::net::TcpStream::connect(to).map_err(of_io)?;
     let pending = socket(
@@ -573,9 +574,11 @@ fn waiting(ends: bool) -> Tried {
         None,
     )?;
     let address = SockaddrIn::new(127, 0, 0, 1, to.port());
-    match connect(pending.as_raw_fd(), &address) {
-        Err(Errno::EINPROGRESS) => {}
-        other => return other.and(Err(Errno::EISCONN)),
+    if !alone {
+        let begun = connect(pending.as_raw_fd(), &address);
+        if begun != Err(Errno::EINPROGRESS) {
+            return begun.and(Err(Errno::EISCONN));
+        }
     }
     let waits = std::thread::spawn(move || std::net::TcpStream::connect(to));
     std::thread::sleep(std::time::Duration::from_millis(200));
@@ -591,7 +594,7 @@ fn waiting(ends: bool) -> Tried {
         std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
     }
     let outcome = waits.join().map_err(|_| Errno::UnknownErrno)?;
-    if !ends {
+    if !ends && !alone {
         // the one that did not wait is connected too
         let mut made = [PollFd::new(pending.as_fd(), PollFlags::POLLOUT)];
         poll(&mut made, PollTimeout::from(60_000_u16))?;
