@@ -80,9 +80,12 @@ fn what_a_name_leads_to_is_decided_once() {
             assert_eq!(came(&host), 0, "{what} at {level}: {said}");
             if level == LEVELS[0] {
                 // without a session the other is reached in the same way
-                std::fs::remove_file(&own).unwrap();
-                let said = native(&place, &["race", what, "500", words[0], words[1]]);
-                assert!(came(&host) > 0, "{what}: {said}");
+                let reached = || {
+                    std::fs::remove_file(&own).unwrap();
+                    native(&place, &["race", what, "500", words[0], words[1]]);
+                    came(&host) > 0
+                };
+                assert!((0..100).any(|_| reached()), "{what}");
             }
         }
     }
@@ -248,6 +251,36 @@ fn a_connection_that_waits_is_never_anothers() {
     assert_eq!(came_to_the_host(command), (0, "ECONNREFUSED".into()));
 }
 
+#[test]
+fn a_call_is_performed_on_what_the_kernel_would_take() {
+    let place = Place::new("arguments");
+    let name = place.work().join("s");
+    let words = |what: &'static str| [what, name.to_str().unwrap()];
+    for what in ["high", "not-dumpable", "flood"] {
+        let clean = || {
+            for entry in std::fs::read_dir(place.work()).unwrap().flatten() {
+                let path = entry.path();
+                if !path.is_dir() {
+                    std::fs::remove_file(path).unwrap();
+                }
+            }
+        };
+        assert_eq!(native(&place, &words(what)), "ok", "{what}");
+        clean();
+        for level in LEVELS {
+            // what nobody may look into has nothing performed
+            let refused = level == "landlock" && what == "not-dumpable";
+            let expected = if refused { "EPERM" } else { "ok" };
+            assert_eq!(
+                tried(&place, level, &words(what)),
+                expected,
+                "{what} {level}"
+            );
+            clean();
+        }
+    }
+}
+
 fn children(of: u32) -> Vec<i32> {
     let path = format!("/proc/{of}/task/{of}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -285,7 +318,8 @@ fn without_its_supervisor_a_session_connects_to_nothing() {
             .unwrap()
             .read_to_string(&mut rest)
             .unwrap();
-        assert_eq!(rest, "");
+        // what was being performed, or came after
+        assert!(["", "ENOSYS\n"].contains(&rest.as_str()), "{rest}");
         assert_eq!(came(&host), 0);
         for pid in below {
             gone(pid);

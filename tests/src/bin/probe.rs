@@ -4,7 +4,6 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, UnixAddr, bind, connect, sendto,
     socket,
@@ -12,8 +11,11 @@ use nix::sys::socket::{
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, UnlinkatFlags};
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+#[path = "probe/sockets.rs"]
+mod sockets;
 
 type Tried = Result<(), Errno>;
 
@@ -187,11 +189,17 @@ fn attempt(words: &[&str]) -> Tried {
         }
         ["abstract", name] => unix(UnixAddr::new_abstract(name.as_bytes())?),
         ["listen", path] => listen(path),
-        ["race", what, tries, own, other] => race(what, number(tries), own, other),
-        ["waiting", how] => waiting(how),
-        ["crowd", count] => crowd(number(count)),
-        ["every-address", port] => every_address(port_of(port)),
-        ["unbound"] => unbound(),
+        ["race", what, tries, own, other] => sockets::race(what, number(tries), own, other),
+        ["high", path] => high(path),
+        ["not-dumpable", path] => {
+            nix::sys::prctl::set_dumpable(false)?;
+            listen(path)
+        }
+        ["flood", path] => sockets::flood(path),
+        ["waiting", how] => sockets::waiting(how),
+        ["crowd", count] => sockets::crowd(number(count)),
+        ["every-address", port] => sockets::every_address(port_of(port)),
+        ["unbound"] => sockets::unbound(),
         ["option", level, name] => option(number(level), number(name)),
         ["memory", megabytes] => memory(megabytes),
         ["forks", count] => forks(number(count)),
@@ -460,168 +468,16 @@ fn bytes_of(object: &str) -> Vec<u8> {
     }
 }
 
-/// Names the own and the other's in turn while it is connected to, or bound, so many times. Prints
-/// how often the call was made.
-fn race(what: &str, tries: i32, own: &str, other: &str) -> Tried {
-    let mut own = own.to_owned();
-    match what {
-        "port" => {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(of_io)?;
-            own = listener.local_addr().map_err(of_io)?.port().to_string();
-            std::thread::spawn(move || listener.incoming().for_each(drop));
-        }
-        "bind" => {}
-        _ => {
-            let listener = std::os::unix::net::UnixListener::bind(&own).map_err(of_io)?;
-            std::thread::spawn(move || listener.incoming().for_each(drop));
-        }
-    }
-    let (kind, names) = (what.to_owned(), [own.clone(), other.to_owned()]);
-    let over = std::sync::Arc::new(AtomicBool::new(false));
-    let ended = std::sync::Arc::clone(&over);
-    share(&bytes_of(&own));
-    flip(&kind, &own)?;
-    let flips = std::thread::spawn(move || {
-        let mut turn = names.iter().cycle();
-        while let (false, Some(name)) = (ended.load(Ordering::Relaxed), turn.next()) {
-            flip(&kind, name).unwrap_or(());
-        }
-    });
-    let mut made = 0;
-    for _ in 0..tries {
-        let tried = match what {
-            "link" => unix(UnixAddr::new("link")?),
-            "directory" => unix(UnixAddr::new("socket")?),
-            "bind" => with_shared(libc::bind),
-            _ => with_shared(libc::connect),
-        };
-        made += i32::from(tried.is_ok());
-        if what == "bind" {
-            std::fs::remove_file(&own).unwrap_or(());
-        }
-    }
-    over.store(true, Ordering::Relaxed);
-    flips.join().map_err(|_| Errno::UnknownErrno)?;
-    println!("{made} of {tries}");
-    Ok(())
-}
-
-fn flip(what: &str, name: &str) -> Tried {
-    let folder = || {
-        std::path::Path::new(name)
-            .parent()
-            .unwrap_or(std::path::Path::new("/"))
-    };
-    match what {
-        "link" => {
-            std::os::unix::fs::symlink(name, "link.new").map_err(of_io)?;
-            std::fs::rename("link.new", "link").map_err(of_io)
-        }
-        "directory" => std::env::set_current_dir(folder()).map_err(of_io),
-        _ => {
-            share(&bytes_of(name));
-            Ok(())
-        }
-    }
-}
-
-/// So many connections at once, each by a thread of its own.
-fn crowd(count: i32) -> Tried {
-    let (listener, to) = few(1024)?;
-    std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            std::io::Write::write_all(&mut &connection, b"x").unwrap_or(());
-        }
-    });
-    let client = move || {
-        let mut byte = [0];
-        let mut connection = std::net::TcpStream::connect(to)?;
-        std::io::Read::read_exact(&mut connection, &mut byte)
-    };
-    let spawn = |_| {
-        std::thread::Builder::new()
-            .stack_size(64 << 10)
-            .spawn(client)
-    };
-    let clients: Result<Vec<_>, _> = (0..count).map(spawn).collect();
-    for client in clients.map_err(of_io)? {
-        let outcome = client.join().map_err(|_| Errno::UnknownErrno)?;
-        outcome.map_err(of_io)?;
-    }
-    Ok(())
-}
-
-/// A listener that takes so many connections and one more before they are accepted.
-fn few(backlog: i32) -> nix::Result<(std::net::TcpListener, std::net::SocketAddr)> {
-    let server = inet(SockType::Stream)?;
-    bind(server.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
-    nix::sys::socket::listen(&server, nix::sys::socket::Backlog::new(backlog)?)?;
-    let listener = std::net::TcpListener::from(server);
-    let to = listener.local_addr().map_err(of_io)?;
-    Ok((listener, to))
-}
-
-/// Connections that are not taken: as many as fill the listener, one that does not wait, but where
-/// it is to be alone, and one that does. Then the listener takes them, or ends.
-fn waiting(how: &str) -> Tried {
-    let (ends, alone) = (how == "ends", how == "alone");
-    let (listener, to) = few(0)?;
-    let _filling = std::net::TcpStream::connect(to).map_err(of_io)?;
-    let pending = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_NONBLOCK,
-        None,
-    )?;
-    let address = SockaddrIn::new(127, 0, 0, 1, to.port());
-    if !alone {
-        let begun = connect(pending.as_raw_fd(), &address);
-        if begun != Err(Errno::EINPROGRESS) {
-            return begun.and(Err(Errno::EISCONN));
-        }
-    }
-    let waits = std::thread::spawn(move || std::net::TcpStream::connect(to));
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    if waits.is_finished() {
-        return Err(Errno::EALREADY);
-    }
-    if ends {
-        drop(listener);
-        println!("{}", to.port());
-        // long enough for the kernel to try again by itself, after 1 and 3 seconds
-        std::thread::sleep(std::time::Duration::from_secs(4));
-    } else {
-        std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
-    }
-    let outcome = waits.join().map_err(|_| Errno::UnknownErrno)?;
-    if !ends && !alone {
-        // the one that did not wait is connected too
-        let mut made = [PollFd::new(pending.as_fd(), PollFlags::POLLOUT)];
-        poll(&mut made, PollTimeout::from(60_000_u16))?;
-        nix::sys::socket::getpeername::<SockaddrIn>(pending.as_raw_fd())?;
-    }
-    outcome.map(drop).map_err(of_io)
-}
-
-/// Binds to every address, listens, and prints what it was given; with a port it listens there.
-fn every_address(port: u16) -> Tried {
-    let server = inet(SockType::Stream)?;
-    bind(server.as_raw_fd(), &SockaddrIn::new(0, 0, 0, 0, port))?;
-    given(server)
-}
-
-/// Listens without having bound.
-fn unbound() -> Tried {
-    given(inet(SockType::Stream)?)
-}
-
-fn given(server: std::os::fd::OwnedFd) -> Tried {
-    nix::sys::socket::listen(&server, nix::sys::socket::Backlog::new(5)?)?;
-    let listener = std::net::TcpListener::from(server);
-    let address = listener.local_addr().map_err(of_io)?;
-    println!("{}", address.ip());
-    let to = std::net::SocketAddr::new([127, 0, 0, 1].into(), address.port());
-    std::net::TcpStream::connect(to).map(drop).map_err(of_io)
+/// The kernel reads an `int` of descriptor and length, whatever stands above.
+fn high(path: &str) -> Tried {
+    let server = std::os::unix::net::UnixListener::bind(path).map_err(of_io)?;
+    let socket = unix_socket()?;
+    share(&bytes_of(path));
+    let (fd, length) = (i64::from(socket.as_raw_fd()), SHARED.len() as i64);
+    let (fd, length) = (fd | 1 << 32, length | 1 << 32);
+    // SAFETY: the kernel reads as many bytes as the array has.
+    Errno::result(unsafe { libc::syscall(libc::SYS_connect, fd, SHARED.as_ptr(), length) })?;
+    server.accept().map(drop).map_err(of_io)
 }
 
 fn option(level: i32, name: i32) -> Tried {
