@@ -135,13 +135,7 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
             let why = "the session can't be waited for";
             drop(fds);
             let result = Err(session.give_up(why, errno));
-            let left = session.left().map(ToString::to_string);
-            take_back(plan.terminal);
-            return Over {
-                result,
-                timed_out,
-                left,
-            };
+            return over(&session, plan, result, timed_out);
         }
         let ready = |n: usize| {
             fds.get(n)
@@ -166,17 +160,23 @@ pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch])
         if says {
             match session.event(plan) {
                 Event::Stopped(signal) => stopped(&session, plan.terminal, signal),
-                Event::Ended(result) => {
-                    take_back(plan.terminal);
-                    let left = session.left().map(ToString::to_string);
-                    return Over {
-                        result,
-                        timed_out,
-                        left,
-                    };
-                }
+                Event::Ended(result) => return over(&session, plan, result, timed_out),
             }
         }
+    }
+}
+
+fn over(
+    session: &Session,
+    plan: &Plan,
+    result: Result<Exit, LaunchError>,
+    timed_out: bool,
+) -> Over {
+    take_back(plan.terminal);
+    Over {
+        result,
+        timed_out,
+        left: session.left().map(ToString::to_string),
     }
 }
 
