@@ -1,7 +1,7 @@
 //! Programs that talk to themselves: a server and its client, as development is full of them. What
 //! they print directly is what they print in a session, at both levels.
 
-use stockade_tests::{LEVELS, Place, stockade, text};
+use stockade_tests::{LEVELS, Place, probe, stockade, text};
 
 /// Compared with the run without stockade, each in a workspace of its own.
 fn same(name: &str, program: &str, script: &str, options: &[&str]) {
@@ -175,4 +175,41 @@ print('done')
         "{}",
         text(&out)
     );
+}
+
+/// Below Landlock ABI 9 nothing else decides about Unix sockets, and nothing about TCP at all.
+#[test]
+fn where_somebody_listens_already_there_are_no_sockets_and_it_is_said() {
+    let place = Place::new("taken");
+    let tool = probe(env!("CARGO_BIN_EXE_probe"));
+    let ran = |words: &[&str]| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_without"));
+        command.args(["listener", "--"]).arg(stockade()).args(words);
+        text(&command.output().unwrap())
+    };
+    let why = "listens to system calls already";
+    assert!(ran(&["doctor"]).contains(why), "{}", ran(&["doctor"]));
+    let plan = ran(&["plan", "--require", "landlock", "--", "true"]);
+    let sockets = plan.lines().find(|l| l.starts_with("sockets"));
+    assert!(sockets.is_some_and(|l| l.contains(why)), "{plan}");
+    assert!(
+        plan.contains("held       no_network by seccomp\n"),
+        "{plan}"
+    );
+    let run = [
+        "run",
+        "--quiet",
+        "--require",
+        "landlock",
+        "--allow-read",
+        tool,
+    ];
+    let tried = |words: &[&str]| ran(&[&run[..], &["--", tool], words].concat());
+    assert_eq!(tried(&["bind", "0"]), "EPERM\n");
+    assert_eq!(tried(&["connect", "1"]), "EPERM\n");
+    assert_eq!(tried(&["pair"]), "ok\n");
+    assert_eq!(tried(&["read", "/etc/passwd"]), "ok\n");
+    // and without: the same words, and the sockets are there
+    let out = place.stockade(&[&run[..], &["--", tool, "bind", "0"]].concat());
+    assert_eq!(text(&out), "ok\n");
 }

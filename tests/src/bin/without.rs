@@ -19,7 +19,13 @@ fn main() -> Done {
     for one in what.split(',') {
         remove(one).map_err(|e| format!("without {one}: {e}"))?;
     }
-    Err(std::process::Command::new(first).args(rest).exec().into())
+    let mut command = std::process::Command::new(first);
+    command.args(rest);
+    if what.split(',').any(|one| one == "listener") {
+        let status = command.status()?;
+        std::process::exit(status.code().unwrap_or(1));
+    }
+    Err(command.exec().into())
 }
 
 fn remove(what: &str) -> Done {
@@ -36,6 +42,15 @@ fn remove(what: &str) -> Done {
             let call = ScmpSyscall::from_name("swapon")?;
             filter.add_rule(ScmpAction::Errno(libc::EPERM), call)?;
             filter.load()?;
+        }
+        // somebody listens already: this process, which goes on until the command has ended
+        ("listener", _) => {
+            let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+            let call = ScmpSyscall::from_name("lookup_dcookie")?;
+            filter.add_rule(ScmpAction::Notify, call)?;
+            filter.load()?;
+            // as long as this process has its descriptor
+            std::mem::forget(filter);
         }
         ("user-namespaces", _) => {
             own(CloneFlags::CLONE_NEWUSER)?;
