@@ -41,15 +41,15 @@ pub fn terminal() -> Terminal {
 /// What the caller passes as standard streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streams {
-    /// One is a regular file.
-    pub files: bool,
+    /// One is a regular file that was opened for reading alone.
+    pub read_only_files: bool,
     /// One leads further than to itself: a directory, or a path that was opened as such.
     pub leads_on: Option<&'static str>,
 }
 
 pub fn streams() -> Streams {
     let mut out = Streams {
-        files: false,
+        read_only_files: false,
         leads_on: None,
     };
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -65,7 +65,9 @@ pub fn streams() -> Streams {
         let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL).unwrap_or(0);
         let path = flags & nix::fcntl::OFlag::O_PATH.bits() != 0;
         let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-        out.files |= kind == SFlag::S_IFREG;
+        // one that may be written may be cut by its descriptor anyway
+        let read_only = flags & nix::fcntl::OFlag::O_ACCMODE.bits() == 0;
+        out.read_only_files |= read_only && kind == SFlag::S_IFREG;
         if kind == SFlag::S_IFDIR || path {
             out.leads_on = Some(name);
         }

@@ -159,7 +159,7 @@ impl<'a> Asked<'a> {
             tree: snapshot,
             level,
             terminal: self.terminal,
-            files_passed: self.streams.files,
+            files_passed: self.streams.read_only_files,
             command: &self.command,
             executable,
             directory,

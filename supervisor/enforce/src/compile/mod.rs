@@ -28,7 +28,7 @@ pub struct Request<'a> {
     pub tree: &'a dyn Tree,
     pub level: Level,
     pub terminal: Terminal,
-    /// Whether a standard stream is a regular file, whose mount is the host's.
+    /// Whether a standard stream is a regular file opened for reading alone, whose mount is the host's.
     pub files_passed: bool,
     pub command: &'a [OsString],
     /// The file that `command` names, as the host names it.
