@@ -1,6 +1,7 @@
 //! What programs ask of the system: who, when, how much.
 
 use crate::Work;
+use stockade_tests::{LEVELS, Place, stockade, text};
 
 #[test]
 fn users_and_groups() {
@@ -30,4 +31,39 @@ fn the_machine() {
          ls -d /sys/devices/system/cpu > /dev/null; cat /sys/devices/system/cpu/online; cat /etc/os-release | head -1; test -d /tmp; test -w /tmp; test -w /var/tmp
          hostname > /dev/null; which bash; file /bin/sh 2> /dev/null | wc -l > /dev/null; command -v git; ldconfig -p 2> /dev/null | wc -l > /dev/null; cat /proc/loadavg | wc -w",
     );
+}
+
+/// A session's policy holds for everything in it: a second one says so instead of half working.
+#[test]
+fn a_session_in_a_session() {
+    let place = Place::with_project("programs-nested");
+    let program = stockade().display().to_string();
+    for level in LEVELS {
+        let outer = [
+            "run",
+            "--quiet",
+            "--require",
+            level,
+            "--allow-read",
+            &program,
+            "--",
+        ];
+        let run = |inner: &[&str]| place.stockade(&[&outer[..], inner].concat());
+        let refused = run(&[&program, "run", "--", "true"]);
+        assert_eq!(refused.status.code(), Some(125), "{level}");
+        assert!(
+            text(&refused).contains("this runs in a session already"),
+            "{}",
+            text(&refused)
+        );
+        assert_eq!(run(&["true"]).status.code(), Some(0), "{level}");
+    }
+}
+
+/// A configuration of the project's; the user's own, beside the keys, takes a rule.
+#[test]
+fn ssh_reads_its_configuration() {
+    Work::new("ssh")
+        .before("printf 'Host h\\n  User me\\n  Port 2222\\nHost *\\n  Compression yes\\n' > config")
+        .same("ssh -F config -G h | grep -E '^(user|port|hostname|compression) '; ssh -V 2>&1 | cut -c1-7; ssh-keygen -q -t ed25519 -N '' -f key; wc -l < key.pub; rm key*");
 }
