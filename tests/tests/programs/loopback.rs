@@ -31,7 +31,6 @@ a, b = socket.socketpair(); a.send(b"pair"); print(b.recv(9))
 s = socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(); print(os.stat("sock").st_mode & 0o170000 == 0o140000)
 c = socket.socket(socket.AF_UNIX); c.connect("sock"); d, _ = s.accept(); c.send(b"unix"); print(d.recv(9)); 
 r, w = os.pipe(); socket.send_fds(c, [b"fd"], [r]); m, fds, _, _ = socket.recv_fds(d, 9, 1); os.write(w, b"passed"); print(m, os.read(fds[0], 9)); os.remove("sock")
-u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind("dgram"); v = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); v.sendto(b"datagram", "dgram"); print(u.recv(20)); os.remove("dgram")
 t = socket.create_server(("127.0.0.1", 0)); p = t.getsockname()[1]; e = socket.create_connection(("127.0.0.1", p)); f, peer = t.accept(); print(peer[0], p > 0)
 e.sendall(b"x" * 100000); got = 0
 while got < 100000: got += len(f.recv(65536))
@@ -53,6 +52,35 @@ with socketserver.ThreadingTCPServer(("127.0.0.1", 0), H) as s:
     with socket.create_connection(s.server_address) as c: c.sendall(b"threads\n"); print(c.recv(20))
     s.shutdown()
 X"#,
+    );
+}
+
+/// At `landlock` a socket that takes a name with each message is not made: no filter sees such names.
+#[test]
+fn datagrams_by_name() {
+    let script = "python3 - 2> errors <<'X'; echo $?; tail -1 errors; rm errors
+import os, socket
+u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind('dgram')
+v = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); v.sendto(b'datagram', 'dgram'); print(u.recv(20)); os.remove('dgram')
+X";
+    let place = stockade_tests::Place::with_project("programs-datagrams");
+    let said = |level| {
+        let run = [
+            "run",
+            "--quiet",
+            "--require",
+            level,
+            "--",
+            "sh",
+            "-c",
+            script,
+        ];
+        String::from_utf8(place.stockade(&run).stdout).unwrap()
+    };
+    assert_eq!(said("namespaces"), "b'datagram'\n0\n");
+    assert_eq!(
+        said("landlock"),
+        "1\nPermissionError: [Errno 1] Operation not permitted\n"
     );
 }
 

@@ -5,6 +5,7 @@ mod c;
 mod files;
 mod git;
 mod javascript;
+mod loopback;
 mod python;
 mod rust;
 mod shell;
