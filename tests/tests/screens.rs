@@ -176,20 +176,23 @@ impl Shell {
         }
     }
 
-    /// Waits until the screen is `expected`.
+    /// Waits until the screen is `expected` and nothing more comes: a key that meets a program between
+    /// what it draws and where it reads is the program's own race, natively too.
     fn becomes(
         &mut self,
         expected: &Screen,
         plain: fn(&Screen) -> Vec<String>,
     ) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
-        while plain(&self.screen()) != plain(expected) {
-            self.read(Duration::from_millis(100));
+        loop {
+            let more = self.read(QUIET);
+            if !more && plain(&self.screen()) == plain(expected) {
+                return Ok(());
+            }
             if Instant::now() > until {
                 return Err(format!("{:#?}\nnatively: {expected:#?}", self.screen()));
             }
         }
-        Ok(())
     }
 }
 
