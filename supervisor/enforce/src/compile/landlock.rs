@@ -215,23 +215,16 @@ pub fn alone(request: &Request<'_>) -> Result<Landlock, CompileError> {
     for (path, rights, because) in SYSTEM {
         give_real(request, &mut rules, Path::new(path), *rights, because);
     }
-    let folder = |name: &str| request.folder.join(name);
+    let mut own = |name: &str, rights| {
+        let folder = request.folder.join(name);
+        rules.give(&folder, Some(Kind::Directory), rights, "the session's own");
+    };
     // what lies below another is that one's: the program that it is for makes it
     let outer = FOLDERS.iter().filter(|(_, name)| !name.contains('/'));
     for (_, name) in outer {
-        rules.give(
-            &folder(name),
-            Some(Kind::Directory),
-            READ | WRITE,
-            "the session's own",
-        );
+        own(name, READ | WRITE);
     }
-    rules.give(
-        &folder("own"),
-        Some(Kind::Directory),
-        READ,
-        "the session's own",
-    );
+    own("own", READ);
     if let Some(program) = &request.program {
         give_real(request, &mut rules, program, READ, "`stockade why` inside");
     }
