@@ -58,7 +58,7 @@ pub enum Requirement {
     Hidden {
         inside: Vec<PathRule>,
     },
-    /// Not writable inside a writable tree.
+    /// Not writable inside a writable tree; also what is to be private or overlaid there.
     ReadOnlyInside {
         paths: Vec<PathRule>,
     },
@@ -183,8 +183,8 @@ impl Policy {
                 out.push(make(paths));
             }
         };
-        some(self.paths("filesystem", "deny_write"), |paths| {
-            Requirement::ReadOnlyInside { paths }
+        some(self.taken_back(), |paths| Requirement::ReadOnlyInside {
+            paths,
         });
         some(self.paths("filesystem", "private"), |paths| {
             Requirement::Private { paths }
@@ -220,6 +220,22 @@ impl Policy {
         out.extend(self.network());
         out.extend(self.system_calls());
         out.extend(self.limits());
+        out
+    }
+
+    /// What is not to be written within a tree that is: denied, or the session's own there.
+    fn taken_back(&self) -> Vec<PathRule> {
+        let writable = self.paths("filesystem", "write");
+        let inside = |rule: &PathRule| {
+            let root = rule.glob.root();
+            let mut trees = writable.iter().map(|write| write.glob.root());
+            trees.any(|tree| root != tree && root.starts_with(tree))
+        };
+        let mut out = self.paths("filesystem", "deny_write");
+        for key in ["private", "overlay"] {
+            let own = self.paths("filesystem", key);
+            out.extend(own.into_iter().filter(&inside));
+        }
         out
     }
 

@@ -299,6 +299,13 @@ impl Judge {
         if asked.paths.iter().any(empty) {
             return self.refusals().contains(&errno).then_some("own");
         }
+        let by_rule = |link: &PathBuf| {
+            let mut globs = self.policy.rules().iter().flat_map(|r| &r.globs);
+            globs.any(|g| g.covers(link))
+        };
+        if asked.links.iter().any(by_rule) && self.refusals().contains(&errno) {
+            return Some("link");
+        }
         let mount = |p: &PathBuf| self.item(p.parent().unwrap_or(p)).map(|i| &i.at);
         let places: Vec<_> = asked.paths.iter().map(mount).collect();
         let across = places.len() == 2 && places[0] != places[1];
@@ -321,7 +328,7 @@ impl Judge {
         if !self.refusals().contains(&errno) {
             return None;
         }
-        if self.is_otherwise(name, asked, true) {
+        if self.is_otherwise(name, &asked.paths, true) {
             return Some("link");
         }
         let mut keys = self.named(name, asked).map(|p| self.key(&self.read(p)));
@@ -363,7 +370,7 @@ impl Judge {
     }
 
     /// Whether a rule that names a link, outside of a workspace, says otherwise of what it leads to.
-    fn is_otherwise(&self, name: &str, asked: &Asked, denied: bool) -> bool {
+    fn is_otherwise(&self, name: &str, paths: &[PathBuf], denied: bool) -> bool {
         let links = self.base.iter().filter(|(_, state)| state.is_link());
         let links = links.filter_map(|(link, _)| {
             let link = PathBuf::from(link);
@@ -372,13 +379,13 @@ impl Judge {
         });
         let links: Vec<_> = links.collect();
         // by two links at most
-        let mut ways = vec![asked.paths.clone()];
+        let mut ways = vec![paths.to_vec()];
         for _ in 0..2 {
             let through = |way: &Vec<PathBuf>| links.iter().map(|l| by_link(way, l)).collect();
             let more: Vec<Vec<Vec<PathBuf>>> = ways.iter().map(through).collect();
             ways.extend(more.into_iter().flatten());
         }
-        let mut others = ways.into_iter().filter(|way| *way != asked.paths);
+        let mut others = ways.into_iter().filter(|way| way != paths);
         others.any(|way| (self.decide(name, &way).verdict != Verdict::Allow) == denied)
     }
 
@@ -395,24 +402,23 @@ impl Judge {
         let others = self.base.iter().filter(|(_, other)| other.is_same(state));
         let mut others = others.map(|(n, _)| PathBuf::from(n));
         others.any(|n| {
-            named.contains(n.as_path()) && self.decide(name, &[n]).verdict == Verdict::Allow
+            let one = [n];
+            named.contains(one[0].as_path())
+                && (self.decide(name, &one).verdict == Verdict::Allow
+                    || self.is_otherwise(name, &one, false))
         })
     }
 
-    /// A directory of which everything is denied, though not itself: it is held as a whole.
+    /// Of which everything is denied, though not itself: it is held as a whole, whatever it is.
     fn is_held(&self, path: &Path) -> bool {
         let any = path.join("\u{1}any");
-        let directory = self
-            .base
-            .get(path.as_os_str())
-            .is_some_and(State::is_directory);
         let holds = |r: &&Rule| {
             r.key.table == "filesystem"
                 && ["deny_read", "deny_write", "protect"].contains(&r.key.name)
                 && !r.report
                 && r.globs.iter().any(|g| g.covers(&any) && !g.covers(path))
         };
-        directory && self.policy.rules().iter().any(|r| holds(&r))
+        self.policy.rules().iter().any(|r| holds(&r))
     }
 
     fn excuse_denied(
@@ -434,7 +440,7 @@ impl Judge {
         if as_native && absent && taken_back && self.declared("absent") {
             return Some("absent");
         }
-        if as_native && self.is_otherwise(name, asked, false) {
+        if as_native && self.is_otherwise(name, &asked.paths, false) {
             return Some("link");
         }
         if as_native && self.has_other_name(name, asked) {
@@ -444,6 +450,8 @@ impl Judge {
             return Some("own");
         }
         let inside = || asked.paths.iter().any(|p| self.lies_in_writable(p));
+        // the host's file in a directory of the session's own is only read
+        let taken_back = taken_back || self.key(decision) == "read";
         if landlock && as_native && taken_back && self.declared("inside") && inside() {
             return Some("inside");
         }
@@ -493,7 +501,9 @@ impl Judge {
             .iter()
             .chain(&asked.links)
             .any(|p| self.is_made(p));
-        if made && outcome.errno != 0 {
+        // by a link that the session made where it may: what that leads to is judged by its own name
+        let relinked = asked.links.iter().any(|p| self.is_made(p));
+        if relinked || made && outcome.errno != 0 {
             return true;
         }
         // a name in such a directory may be a tree of the host's, which stays where it is
