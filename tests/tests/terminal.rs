@@ -265,11 +265,15 @@ fn left(place: &Path, shell: u32) -> Vec<String> {
     out
 }
 
-/// Numbers of jobs stay, ids of processes go.
+/// Numbers of jobs stay, ids of processes go, and which job the shell calls the current one: one that
+/// is continued and ends meanwhile is called either.
 fn screen(text: &str, place: &str) -> String {
     let mut out = String::new();
     for line in text.replace(place, "PLACE").lines() {
-        let line = line.trim_end();
+        let line = line
+            .trim_end()
+            .replacen("]+ ", "]  ", 1)
+            .replacen("]- ", "]  ", 1);
         match line.split_once("] ") {
             Some((job, id)) if id.parse::<u32>().is_ok() => out += &format!("{job}] ID\n"),
             _ => out += &format!("{line}\n"),

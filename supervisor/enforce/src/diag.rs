@@ -2,6 +2,7 @@
 //! ever has.
 
 use crate::sockets::{aligned, native_u16, native_u32};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
@@ -47,15 +48,16 @@ pub fn tcp_listener(address: SocketAddr) -> Option<u64> {
     body.extend(1_u32.to_ne_bytes());
     body.extend([255; 8]); // any cookie
     let mut found = None;
-    ask(REQUEST, &body, |answer| {
+    let asked = ask(REQUEST, &body, |answer| {
         let listens = answer.get(1) == Some(&LISTENING);
         found = listens.then(|| cookie(answer, 44)).flatten();
-    })?;
+    });
+    asked.ok()??;
     found
 }
 
 /// Whether the kernel answers such questions at all; where it can it loads the modules for it now.
-pub fn answers() -> bool {
+pub fn answers() -> Result<bool, Errno> {
     // lists of sockets in no state
     let tcp = |family: i32| {
         let mut body = vec![u8::try_from(family).unwrap_or(0), TCP, 0, 0];
@@ -65,16 +67,19 @@ pub fn answers() -> bool {
     let mut unix = unix_request(0, u64::MAX).unwrap_or_default();
     unix.get_mut(4..8).unwrap_or_default().fill(0);
     let lists = [tcp(nix::libc::AF_INET), tcp(nix::libc::AF_INET6), unix];
-    lists
-        .iter()
-        .all(|body| ask(REQUEST_DUMP, body, |_| {}).is_some())
+    for body in lists {
+        if ask(REQUEST_DUMP, &body, |_| {})?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What this socket is bound to, if it still lives.
 pub fn unix_file(socket_inode: u32, socket_cookie: u64) -> Option<UnixFile> {
     let mut found = None;
     let body = unix_request(socket_inode, socket_cookie)?;
-    ask(REQUEST, &body, |answer| found = of_unix(answer))?;
+    ask(REQUEST, &body, |answer| found = of_unix(answer)).ok()??;
     found
 }
 
@@ -82,7 +87,7 @@ pub fn unix_file(socket_inode: u32, socket_cookie: u64) -> Option<UnixFile> {
 pub fn unix_files() -> Option<Vec<UnixFile>> {
     let mut found = Vec::new();
     let body = unix_request(0, u64::MAX)?;
-    ask(REQUEST_DUMP, &body, |answer| found.extend(of_unix(answer)))?;
+    ask(REQUEST_DUMP, &body, |answer| found.extend(of_unix(answer))).ok()??;
     Some(found)
 }
 
@@ -119,43 +124,66 @@ fn of_unix(answer: &[u8]) -> Option<UnixFile> {
     None
 }
 
-fn kernel() -> Option<OwnedFd> {
+fn kernel() -> Result<Option<OwnedFd>, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let protocol = SockProtocol::NetlinkSockDiag;
-    socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).ok()
+    match socket(AddressFamily::Netlink, SockType::Raw, flags, protocol) {
+        Err(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => Ok(None),
+        kernel => kernel.map(Some),
+    }
 }
 
-/// None for an error, which nothing found is to a request about one socket.
-fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Option<()> {
-    let kernel = kernel()?;
-    let length = u32::try_from(HEADER + body.len()).ok()?;
+/// None for an answer that is an error, which nothing found is to a request about one socket.
+fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<Option<()>, Errno> {
+    let Some(kernel) = kernel()? else {
+        return Ok(None);
+    };
+    let length = u32::try_from(HEADER + body.len()).map_err(|_| Errno::EMSGSIZE)?;
     let mut request = length.to_ne_bytes().to_vec();
     request.extend(BY_FAMILY.to_ne_bytes());
     request.extend(kind.to_ne_bytes());
     request.extend([0; 8]);
     request.extend(body);
-    send(kernel.as_raw_fd(), &request, MsgFlags::empty()).ok()?;
+    send(kernel.as_raw_fd(), &request, MsgFlags::empty())?;
     let mut buffer = vec![0; if kind == REQUEST { 4096 } else { 1 << 16 }];
     loop {
         let got = match recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Err(nix::errno::Errno::EINTR) => continue,
-            got => got.ok()?,
+            Err(Errno::EINTR) => continue,
+            got => got?,
         };
-        let mut rest = buffer.get(..got)?;
+        match part(buffer.get(..got).unwrap_or(&[]), &mut each) {
+            Part::More if kind == REQUEST => return Ok(Some(())),
+            Part::More => {}
+            Part::Last => return Ok(Some(())),
+            Part::Error => return Ok(None),
+        }
+    }
+}
+
+/// What a message of an answer is.
+enum Part {
+    More,
+    Last,
+    /// Also what is not understood.
+    Error,
+}
+
+fn part(message: &[u8], each: &mut impl FnMut(&[u8])) -> Part {
+    let mut rest = message;
+    let mut read = || -> Option<Part> {
         while !rest.is_empty() {
             let length = usize::try_from(native_u32(rest, 0)?).ok()?;
             match native_u16(rest, 4)? {
                 // with it comes what ended the list
-                DONE => return (native_u32(rest, HEADER)? == 0).then_some(()),
+                DONE => return (native_u32(rest, HEADER)? == 0).then_some(Part::Last),
                 BY_FAMILY => each(rest.get(HEADER..length)?),
                 _ => return None,
             }
             rest = rest.get(aligned(length)..).unwrap_or(&[]);
         }
-        if kind == REQUEST {
-            return Some(());
-        }
-    }
+        Some(Part::More)
+    };
+    read().unwrap_or(Part::Error)
 }
 
 #[cfg(test)]
@@ -173,13 +201,13 @@ mod tests {
 
     #[test]
     fn what_the_kernel_has_no_list_of_is_no_empty_list() {
-        assert!(answers());
+        assert_eq!(answers(), Ok(true));
         let mut body = vec![2, 200, 0, 0];
         body.resize(56, 0);
         // a protocol that there is not, and a family
-        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), None);
+        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), Ok(None));
         body[0] = 200;
-        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), None);
+        assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), Ok(None));
     }
 
     #[test]

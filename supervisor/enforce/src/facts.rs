@@ -69,30 +69,40 @@ impl Notify {
         }
     }
 
-    fn ask() -> Self {
-        let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    fn ask() -> Result<Self, Errno> {
+        let scope = match std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Errno::from_raw(e.raw_os_error().unwrap_or(0)));
+            }
+            scope => scope.unwrap_or_default(),
+        };
         // 1 leaves a process what it started, and what that started
-        if scope.is_ok_and(|s| !matches!(s.trim(), "0" | "1")) {
+        Ok(if !matches!(scope.trim(), "" | "0" | "1") {
             Self::NoPtrace
-        } else if !sys::notify::known() {
+        } else if !sys::notify::known()? {
             Self::Missing
-        } else if !diag::answers() {
+        } else if !diag::answers()? {
             Self::NoList
-        } else if sys::notify::filtered() && !listener_is_free() {
+        } else if sys::notify::filtered() && !listener_is_free()? {
             Self::Taken
         } else {
             Self::Possible
-        }
+        })
     }
 }
 
 /// By a thread that takes it and ends, and its filter with it.
-fn listener_is_free() -> bool {
-    let thread = std::thread::spawn(|| {
-        nix::sys::prctl::set_no_new_privs().is_ok()
-            && sys::notify::listen_with(&backend::notify::filter(false)).is_ok()
-    });
-    thread.join().unwrap_or(false)
+fn listener_is_free() -> Result<bool, Errno> {
+    let listen = || {
+        nix::sys::prctl::set_no_new_privs()?;
+        match sys::notify::listen_with(&backend::notify::filter(false)) {
+            Err(Errno::EBUSY) => Ok(false),
+            listener => listener.map(|_| true),
+        }
+    };
+    let thread = std::thread::Builder::new().spawn(listen);
+    let thread = thread.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+    thread.join().unwrap_or(Err(Errno::EIO))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +148,7 @@ impl HostFacts {
                 .map(nix::unistd::Gid::as_raw)
                 .collect(),
             cgroup: cgroup(),
-            notify: Notify::ask(),
+            notify: Notify::ask().map_err(no("notifications of system calls"))?,
             sockets: if landlock_abi < UNIX_ABI {
                 sockets().map_err(no("the Unix sockets that are bound"))?
             } else {

@@ -20,7 +20,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 use stockade_enforce::performing::{self, Notification};
 use stockade_enforce::{Listener, Plan, Sockets};
@@ -86,7 +86,10 @@ pub fn start(listener: Listener, plan: &Plan) -> Result<(), Errno> {
         threads: AtomicUsize::new(0),
         over: AtomicBool::new(false),
     };
-    one_more(&Arc::new(shared))
+    let (ready, first) = mpsc::sync_channel(1);
+    one_more(&Arc::new(shared), Some(ready))?;
+    // without its timer a thread performs nothing
+    first.recv().unwrap_or(Err(Errno::ESRCH))
 }
 
 /// Each connection that waits takes one.
@@ -100,8 +103,10 @@ fn more_files() {
     }
 }
 
+type Ready = mpsc::SyncSender<Result<(), Errno>>;
+
 /// A thread that no signal of the session's or the user's goes to.
-fn one_more(shared: &Arc<Shared>) -> Result<(), Errno> {
+fn one_more(shared: &Arc<Shared>, ready: Option<Ready>) -> Result<(), Errno> {
     let mine = Arc::clone(shared);
     let mut blocked = SigSet::all();
     blocked.remove(INTERRUPT);
@@ -110,7 +115,7 @@ fn one_more(shared: &Arc<Shared>) -> Result<(), Errno> {
     let spawned = std::thread::Builder::new()
         .name("calls".into())
         .stack_size(256 << 10)
-        .spawn(move || serve(&mine));
+        .spawn(move || serve(&mine, ready));
     before.thread_set_mask()?;
     spawned.map(drop).map_err(|error| {
         shared.threads.fetch_sub(1, Ordering::AcqRel);
@@ -118,11 +123,16 @@ fn one_more(shared: &Arc<Shared>) -> Result<(), Errno> {
     })
 }
 
-fn serve(shared: &Arc<Shared>) {
+fn serve(shared: &Arc<Shared>, ready: Option<Ready>) {
     // with more rights than the session has, nothing is performed
-    let interrupter = match performing::drop_capabilities().and_then(|()| Interrupter::new()) {
-        Ok(interrupter) => interrupter,
-        Err(_) => return,
+    let interrupter = performing::drop_capabilities().and_then(|()| Interrupter::new());
+    if let Some(ready) = ready {
+        // who waits for it is there
+        let said = interrupter.as_ref().map(drop).map_err(|errno| *errno);
+        ready.send(said).unwrap_or(());
+    }
+    let Ok(interrupter) = interrupter else {
+        return;
     };
     loop {
         shared.idle.fetch_add(1, Ordering::AcqRel);
@@ -135,7 +145,7 @@ fn serve(shared: &Arc<Shared>) {
         };
         if idle == 0 && shared.threads.load(Ordering::Acquire) < THREADS {
             // without one more the calls wait for this one
-            one_more(shared).unwrap_or(());
+            one_more(shared, None).unwrap_or(());
         }
         perform(shared, &call, &interrupter);
     }

@@ -57,6 +57,7 @@ impl<'a> Asked<'a> {
             return Err(Failure::Usage("/proc is not mounted here; mount it (`mount -t proc proc /proc`): nothing can be confined without".into()));
         }
         check_file_size()?;
+        check_umask()?;
         let context = layers::context(&run.policy.workspaces)?;
         check_workspaces(&context, run.force_workspace)?;
         let state = layers::state(&context.home);
@@ -519,6 +520,20 @@ fn check_file_size() -> Result<(), Failure> {
         ))),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Nothing that is made by such a mask could be entered, the session's own directories neither.
+fn check_umask() -> Result<(), Failure> {
+    use nix::sys::stat::{Mode, umask};
+    let mask = umask(Mode::empty());
+    umask(mask);
+    if mask.intersects(Mode::S_IRWXU) {
+        return Err(Failure::Usage(format!(
+            "the umask {:04o} takes rights from the user that stockade runs as: set another (umask 022)",
+            mask.bits()
+        )));
+    }
+    Ok(())
 }
 
 /// A workspace that is everything, or the home itself, protects nothing.

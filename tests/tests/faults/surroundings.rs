@@ -123,10 +123,9 @@ fn limits_end_a_launch_and_loosen_nothing() {
         cases.case("ulimit -t 5; exec", Runs);
         cases.case("ulimit -u 1; exec", Either);
         cases.case("ulimit -s 256; exec", Either);
-        cases.case(
-            "ulimit -c 0; ulimit -l 0; ulimit -q 0; ulimit -i 0; exec",
-            Runs,
-        );
+        cases.case("ulimit -c 0; ulimit -l 0; ulimit -q 0; exec", Runs);
+        // no timer can be had, which calls that are performed for a session need
+        cases.case("ulimit -i 0; exec", Either);
         // the report of the agent has more
         cases.case("ulimit -f 4096; exec", Runs);
     });

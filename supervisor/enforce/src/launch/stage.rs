@@ -108,7 +108,7 @@ fn run(control: &OwnedFd, plan: OwnedFd, lock: Option<&OwnedFd>) -> Outcome<i32>
     match plan.level {
         Level::Namespaces => namespaced(control, &plan, lock),
         Level::Landlock => {
-            prctl::set_child_subreaper(true).map_err(at(Step::Namespaces))?;
+            prctl::set_child_subreaper(true).map_err(at(Step::Fork))?;
             drop_bounding().map_err(at(Step::Capabilities))?;
             let status = serve(control, &plan, || {
                 ignore_terminal().map_err(at(Step::Limits))?;
@@ -431,10 +431,10 @@ fn agent(control: &OwnedFd, plan: &Plan, parent: Pid) -> Outcome<std::convert::I
         handed_out.push(ruleset);
         handed_out.push(sys::notify::listen_with(filter).map_err(at(Step::Listener))?);
         started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
-        go(control);
+        go(control).map_err(at(Step::Wait))?;
     } else {
         started(control, plan, &handed_out).map_err(at(Step::HandOut))?;
-        go(control);
+        go(control).map_err(at(Step::Wait))?;
         sys::install_filter(&plan.filter).map_err(at(Step::Filter))?;
     }
     execve(&executable, &arguments, &environment).map_err(at(Step::Exec))
@@ -525,14 +525,15 @@ fn started(control: &OwnedFd, plan: &Plan, handed_out: &[OwnedFd]) -> Result<(),
 }
 
 /// Until the supervisor watches what has to be watched from the first moment on.
-fn go(control: &OwnedFd) {
+fn go(control: &OwnedFd) -> Result<(), Errno> {
     let mut byte = [0; 1];
     loop {
         match recv(control.as_raw_fd(), &mut byte, MsgFlags::empty()) {
-            Ok(1) => return,
-            Err(Errno::EINTR) => {}
+            Ok(1) => return Ok(()),
             // the supervisor is gone
-            Ok(_) | Err(_) => sys::leave(125),
+            Ok(_) | Err(Errno::ECONNRESET) => sys::leave(125),
+            Err(Errno::EINTR) => {}
+            Err(other) => return Err(other),
         }
     }
 }

@@ -12,7 +12,7 @@ const NEW_LISTENER: libc::c_ulong = 1 << 3;
 const WAIT_KILLABLE: libc::c_ulong = 1 << 5;
 
 /// Whether the kernel knows what [`listen_with`] asks.
-pub fn known() -> bool {
+pub fn known() -> Result<bool> {
     let null = std::ptr::null::<libc::sock_fprog>();
     let flags = NEW_LISTENER | WAIT_KILLABLE;
     // SAFETY: there is no program to read: flags that are known end in EFAULT, others in EINVAL.
@@ -24,7 +24,11 @@ pub fn known() -> bool {
             null,
         )
     });
-    answer == Err(Errno::EFAULT)
+    match answer {
+        Err(Errno::EFAULT) => Ok(true),
+        Err(Errno::EINVAL | Errno::ENOSYS) => Ok(false),
+        other => other.map(|_| false),
+    }
 }
 
 /// Whether this thread has a filter already, and with it perhaps a listener.
