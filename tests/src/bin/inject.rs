@@ -36,8 +36,12 @@ mod tracer {
     const SOON: Duration = Duration::from_secs(2);
     /// What the agent executes is none of the launch's.
     const AGENT: u32 = 2;
-    /// They can't fail, close(2) and getrandom(2) not by any of the faults that are asked for.
-    const NEVER: [i64; 11] = [
+    /// They can't fail, close(2), getrandom(2), futex(2) and rseq(2) not by any of the faults that are asked for.
+    const NEVER: [i64; 15] = [
+        nix::libc::SYS_futex,
+        nix::libc::SYS_getppid,
+        nix::libc::SYS_rseq,
+        nix::libc::SYS_umask,
         nix::libc::SYS_getrandom,
         nix::libc::SYS_close,
         nix::libc::SYS_getpid,

@@ -290,7 +290,8 @@ fn receive(control: &OwnedFd) -> Result<(Option<Message>, Vec<OwnedFd>), Errno> 
             MsgFlags::MSG_CMSG_CLOEXEC,
         );
         let (n, fds) = match got {
-            Err(Errno::EINTR) => continue,
+            // the other side ended before it read the word to go on: said once, before its last message
+            Err(Errno::EINTR | Errno::ECONNRESET) => continue,
             Err(errno) => return Err(errno),
             Ok(got) => {
                 let messages = got.cmsgs().into_iter().flatten();
