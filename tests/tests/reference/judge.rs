@@ -24,7 +24,7 @@ pub struct Judge {
 pub struct Asked {
     /// None where the paths lead nowhere: nobody can do it.
     decision: Option<Decision>,
-    /// Links in them followed as the operation does.
+    /// Links in them followed as the operation does, as far as they lead.
     paths: Vec<PathBuf>,
     /// Those that were followed.
     links: Vec<PathBuf>,
@@ -61,6 +61,9 @@ const METADATA: &[&str] = &["chmod", "chown", "times", "xattr"];
 /// That take a name away or give it to something else.
 const MOVES: &[&str] = &["unlink", "rmdir", "rename", "rename-new", "exchange"];
 
+/// Of keys that take back what others give.
+const HELD: &[&str] = &["deny_read", "deny_write", "protect"];
+
 fn stricter(a: Decision, b: Decision) -> Decision {
     if b.verdict > a.verdict { b } else { a }
 }
@@ -95,13 +98,13 @@ impl Judge {
         let ways: Vec<_> = named
             .map(|name| Way::of(&self.place.join(path_of(name)), follow))
             .collect();
-        let Some(ways) = ways.into_iter().collect::<Option<Vec<Way>>>() else {
+        if !ways.iter().all(|w| w.leads) {
             return Some(Asked {
                 decision: None,
-                paths: Vec::new(),
-                links: Vec::new(),
+                links: ways.iter().flat_map(|w| w.links.clone()).collect(),
+                paths: ways.into_iter().map(|w| w.real).collect(),
             });
-        };
+        }
         let seen = |link: &PathBuf| {
             let read = self.read(link);
             read.verdict == Verdict::Allow && self.key(&read) != "private"
@@ -191,7 +194,8 @@ impl Judge {
     ) -> Judged {
         let refused = outcome.errno != 0 && outcome.effect.is_empty();
         let opens = ["read", "list", "exec"].contains(&operation.name.as_str());
-        if outcome.errno == 0 && outcome.effect.is_empty() && !opens {
+        // done, and not to the host's tree
+        if outcome.errno == 0 && outcome.effect.is_empty() && outcome != native && !opens {
             self.made.borrow_mut().extend(asked.paths.iter().cloned());
         }
         let lexically = |name: &String| {
@@ -264,7 +268,12 @@ impl Judge {
         if !outcome.effect.is_empty() {
             return None;
         }
-        let held = self.named(name, asked).any(|p| self.is_held(p));
+        let mut named = self.named(name, asked);
+        // in what is held as a whole a name that is not there is refused as well
+        let held = match native.errno {
+            libc::ENOENT => named.any(|p| p.ancestors().any(|a| self.is_held(a))),
+            _ => named.any(|p| self.is_held(p)),
+        };
         if held && self.refusals().contains(&outcome.errno) {
             return Some("directory");
         }
@@ -303,7 +312,8 @@ impl Judge {
             let mut globs = self.policy.rules().iter().flat_map(|r| &r.globs);
             globs.any(|g| g.covers(link))
         };
-        if asked.links.iter().any(by_rule) && self.refusals().contains(&errno) {
+        let link = asked.links.iter().any(by_rule) || self.is_held_by_link(name, &asked.paths);
+        if link && self.refusals().contains(&errno) {
             return Some("link");
         }
         let mount = |p: &PathBuf| self.item(p.parent().unwrap_or(p)).map(|i| &i.at);
@@ -389,6 +399,21 @@ impl Judge {
         others.any(|way| (self.decide(name, &way).verdict != Verdict::Allow) == denied)
     }
 
+    /// Whether a denial names it by way of a link within the workspaces: it is held where that leads.
+    fn is_held_by_link(&self, name: &str, paths: &[PathBuf]) -> bool {
+        let inside = |p: &Path| self.policy.context.in_workspace(p);
+        let links = self.base.iter().filter(|(_, state)| state.is_link());
+        let mut links = links.filter_map(|(link, _)| {
+            let link = PathBuf::from(link);
+            let real = link.canonicalize().ok()?;
+            (inside(&link) && inside(&real)).then_some((link, real))
+        });
+        links.any(|link| {
+            let decision = self.decide(name, &by_link(paths, &link));
+            decision.verdict != Verdict::Allow && HELD.contains(&self.key(&decision))
+        })
+    }
+
     /// Landlock's rules lie with a file, whichever of its names is used.
     fn has_other_name(&self, name: &str, asked: &Asked) -> bool {
         let [path] = asked.paths.as_slice() else {
@@ -414,7 +439,7 @@ impl Judge {
         let any = path.join("\u{1}any");
         let holds = |r: &&Rule| {
             r.key.table == "filesystem"
-                && ["deny_read", "deny_write", "protect"].contains(&r.key.name)
+                && HELD.contains(&r.key.name)
                 && !r.report
                 && r.globs.iter().any(|g| g.covers(&any) && !g.covers(path))
         };
@@ -434,7 +459,7 @@ impl Judge {
             return Some("metadata");
         }
         let decision = asked.decision.as_ref()?;
-        let taken_back = ["deny_read", "deny_write", "protect"].contains(&self.key(decision));
+        let taken_back = HELD.contains(&self.key(decision));
         let not_held = |p: &PathBuf| self.base.get(p.as_os_str()).is_none_or(State::is_link);
         let absent = asked.paths.iter().any(not_held);
         if as_native && absent && taken_back && self.declared("absent") {
@@ -503,7 +528,9 @@ impl Judge {
             .any(|p| self.is_made(p));
         // by a link that the session made where it may: what that leads to is judged by its own name
         let relinked = asked.links.iter().any(|p| self.is_made(p));
-        if relinked || made && outcome.errno != 0 {
+        // where the session moved a directory of its own another stands now: of the host nothing changed
+        let shows = ["read", "list", "exec"].contains(&name) && outcome.errno == 0;
+        if relinked || made && !shows {
             return true;
         }
         // a name in such a directory may be a tree of the host's, which stays where it is

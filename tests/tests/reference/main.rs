@@ -18,8 +18,10 @@ use std::time::Instant;
 /// Operations on one tree under one policy.
 const OPERATIONS: usize = 200;
 
-/// Cases of one run that are made small and kept.
-const KEPT: usize = 3;
+/// Cases of one run that are made small and kept, which takes a hundred runs each.
+fn most_kept() -> usize {
+    std::env::var("STOCKADE_KEEP").map_or(3, |text| text.parse().expect("a number"))
+}
 
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -38,6 +40,13 @@ fn wanted() -> usize {
     } else {
         10_000
     }
+}
+
+/// The policies of the seed that are tried, where not all are.
+fn only() -> Option<Vec<u64>> {
+    let text = std::env::var("STOCKADE_ONLY").ok()?;
+    let numbers = text.split(',').map(|n| n.parse().expect("a number"));
+    Some(numbers.collect())
 }
 
 fn folder() -> PathBuf {
@@ -81,24 +90,33 @@ fn agree(level: &str) {
     let ground = Ground::new();
     let began = Instant::now();
     let mut all = Report::default();
-    again(&ground, level, &mut all);
-    let (seed, mut n, mut kept) = (seed(), 0, 0);
-    while all.cases < wanted() {
+    let only = only();
+    if only.is_none() {
+        again(&ground, level, &mut all);
+    }
+    let (seed, mut policies, mut kept) = (seed(), 0, 0);
+    let mut numbers: Box<dyn Iterator<Item = u64>> = match only {
+        Some(some) => Box::new(some.into_iter()),
+        None => Box::new(0..),
+    };
+    while all.cases < wanted()
+        && let Some(n) = numbers.next()
+    {
         let mut rng = Rng::with_seed((seed << 32) + n);
         let case = random::case(&mut rng, level, OPERATIONS);
         let report = ground.run(&case);
         for why in &report.disagreements {
             println!("seed {seed}, policy {n}: {why}");
         }
-        if !report.disagreements.is_empty() && kept < KEPT {
+        if !report.disagreements.is_empty() && kept < most_kept() {
             kept += 1;
             keep(&ground, &case, &report, &format!("{level}-{seed}-{n}"));
         }
-        n += 1;
+        policies += 1;
         all.add(report);
     }
     let (seconds, id) = (began.elapsed().as_secs_f64(), nix::unistd::geteuid());
-    println!("{level} as user {id}, seed {seed}: {n} policies, {all}, {seconds:.0} s");
+    println!("{level} as user {id}, seed {seed}: {policies} policies, {all}, {seconds:.0} s");
     assert!(all.disagreements.is_empty(), "{level}: {all}");
 }
 

@@ -10,16 +10,19 @@ pub struct Way {
     pub real: PathBuf,
     /// Every link that was followed, by its own name.
     pub links: Vec<PathBuf>,
+    /// False where it ends before: through what is no directory, or round and round.
+    pub leads: bool,
 }
 
 impl Way {
-    /// None where it leads nowhere: through what is no directory, or round and round.
-    pub fn of(path: &Path, follow_last: bool) -> Option<Self> {
+    pub fn of(path: &Path, follow_last: bool) -> Self {
         let mut way = Self {
             real: "/".into(),
             links: Vec::new(),
+            leads: true,
         };
-        way.follow(path, follow_last).then_some(way)
+        way.leads = way.follow(path, follow_last);
+        way
     }
 
     fn follow(&mut self, path: &Path, follow_last: bool) -> bool {
