@@ -268,7 +268,8 @@ impl Judge {
         if !outcome.effect.is_empty() {
             return None;
         }
-        let mut named = self.named(name, asked);
+        let links = asked.links.iter().map(PathBuf::as_path);
+        let mut named = self.named(name, asked).chain(links);
         // in what is held as a whole a name that is not there is refused as well
         let held = match native.errno {
             libc::ENOENT => named.any(|p| p.ancestors().any(|a| self.is_held(a))),
@@ -308,12 +309,15 @@ impl Judge {
         if asked.paths.iter().any(empty) {
             return self.refusals().contains(&errno).then_some("own");
         }
-        let by_rule = |link: &PathBuf| {
-            let mut globs = self.policy.rules().iter().flat_map(|r| &r.globs);
-            globs.any(|g| g.covers(link))
+        // what it leads to elsewhere is shown by the link's name, only read
+        let is_shown = |link: &PathBuf| {
+            let item = self.plan.view.iter().find(|i| i.at == *link);
+            let source = item.map(|i| &i.source);
+            matches!(source, Some(Source::Host { path, writable: false }) if path != link)
         };
-        let link = asked.links.iter().any(by_rule) || self.is_held_by_link(name, &asked.paths);
-        if link && self.refusals().contains(&errno) {
+        if errno == libc::EROFS && asked.links.iter().any(is_shown)
+            || self.refusals().contains(&errno) && self.is_held_by_link(name, &asked.paths)
+        {
             return Some("link");
         }
         let mount = |p: &PathBuf| self.item(p.parent().unwrap_or(p)).map(|i| &i.at);
@@ -340,6 +344,9 @@ impl Judge {
         }
         if self.is_otherwise(name, &asked.paths, true) {
             return Some("link");
+        }
+        if asked.paths.iter().any(|p| self.is_held_as_link(p)) {
+            return Some("directory");
         }
         let mut keys = self.named(name, asked).map(|p| self.key(&self.read(p)));
         let key = keys.find(|key| ["private", "overlay"].contains(key))?;
@@ -412,6 +419,13 @@ impl Judge {
             let decision = self.decide(name, &by_link(paths, &link));
             decision.verdict != Verdict::Allow && HELD.contains(&self.key(&decision))
         })
+    }
+
+    /// Whether a link that is held as a whole leads there: Landlock holds what it leads to.
+    fn is_held_as_link(&self, path: &Path) -> bool {
+        let links = self.base.iter().filter(|(_, state)| state.is_link());
+        let mut held = links.map(|(n, _)| Path::new(n)).filter(|l| self.is_held(l));
+        held.any(|link| link.canonicalize().is_ok_and(|real| path.starts_with(real)))
     }
 
     /// Landlock's rules lie with a file, whichever of its names is used.

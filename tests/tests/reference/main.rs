@@ -66,7 +66,11 @@ fn again(ground: &Ground, level: &str, all: &mut Report) {
         let case: Case = toml::from_str(&text).expect("a case");
         if case.level == level {
             println!("{}: {}", file.display(), case.about);
-            all.add(ground.run(&case));
+            let report = ground.run(&case);
+            for why in &report.disagreements {
+                println!("{}: {why}", file.display());
+            }
+            all.add(report);
         }
     }
 }
