@@ -2,6 +2,7 @@
 //! kernel did in a session, agree.
 
 mod case;
+mod excuse;
 mod judge;
 mod random;
 mod session;
