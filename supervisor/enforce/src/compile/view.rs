@@ -222,6 +222,8 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
         writable,
     };
     let directory = kind == Kind::Directory;
+    // a file in an overlaid directory is that one's
+    let is_overlaid = |above: &Path| resolver.write(above) == Write::Overlay;
     Some(match resolver.write(path) {
         Write::No => host(false),
         Write::Host => host(true),
@@ -235,6 +237,7 @@ fn source(request: &Request<'_>, resolver: &Resolver<'_>, path: &Path) -> Option
                 noexec: denies_written(policy),
             }
         }
+        Write::Overlay if path.parent().is_some_and(is_overlaid) => return None,
         Write::Overlay => host(false),
     })
 }
