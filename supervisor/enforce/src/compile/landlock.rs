@@ -358,12 +358,17 @@ fn rows(
 ) -> Result<BTreeMap<PathBuf, (u64, String)>, CompileError> {
     let (tree, context) = (request.tree, &request.policy.context);
     let names = names::names(request.policy, tree, tables)?;
+    let resolver = Resolver::new(request.policy);
     let real = names.into_iter().filter_map(|(name, because)| {
         let real = tree.real(&name)?;
         // a link that the rules name shows what it leads to, unless that has rules of its own; not
         // one in a workspace: who wrote that chose where it leads
         let chosen = real != name && context.in_workspace(&name);
-        let rights = wanted(if chosen { &real } else { &name });
+        let rights = match real == name || chosen || resolver.is_named(&name) {
+            true => wanted(if chosen { &real } else { &name }),
+            // it is protected, which says nothing of reading
+            false => wanted(&real) & (READ | right::EXECUTE),
+        };
         Some((real, (rights, because)))
     });
     let mut rows: BTreeMap<PathBuf, (u64, String)> = BTreeMap::new();

@@ -122,6 +122,11 @@ impl<'p> Resolver<'p> {
             .is_some_and(|r| r.key != "deny_read" && r.key != "private")
     }
 
+    /// Whether any rule says who may read or execute it.
+    pub fn is_named(&self, path: &Path) -> bool {
+        self.read.first(path).or(self.exec.first(path)).is_some()
+    }
+
     /// Whether a rule hides the name, rather than none showing it.
     pub fn hidden(&self, path: &Path) -> bool {
         self.read.first(path).is_some_and(|r| r.key == "deny_read")
