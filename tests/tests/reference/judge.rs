@@ -102,8 +102,13 @@ impl Judge {
         }
         let links = ways.iter().flat_map(|w| w.links.clone()).collect();
         let paths: Vec<PathBuf> = ways.into_iter().map(|w| w.real).collect();
-        // a name given to itself is no access
-        if paths.len() == 2 && paths[0] == paths[1] {
+        // a name given to itself, or to what is the same file, is no access: the kernel does nothing
+        let state = |p: &PathBuf| self.base.get(p.as_os_str());
+        let same = |to: &PathBuf| match (state(&paths[0]), state(to)) {
+            (Some(from), Some(to)) => operation.name != "link" && from.is_same(to),
+            _ => false,
+        };
+        if paths.len() == 2 && (paths[0] == paths[1] || same(&paths[1])) {
             return None;
         }
         let pipe = self
