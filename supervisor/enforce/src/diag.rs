@@ -1,7 +1,6 @@
-//! Whose socket stands where: sock_diag(7) about single sockets, by the cookie that no other socket
+//! What the kernel says of sockets: sock_diag(7); about single ones by the cookie that no other socket
 //! ever has.
 
-use crate::sockets::{aligned, native_u16, native_u32};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
@@ -14,7 +13,7 @@ const HEADER: usize = 16;
 const DONE: u16 = 3;
 const BY_FAMILY: u16 = 20;
 const REQUEST: u16 = 1;
-const REQUEST_DUMP: u16 = 0x301;
+pub const REQUEST_DUMP: u16 = 0x301;
 const TCP: u8 = 6;
 const LISTENING: u8 = 10;
 const SHOW_FILE: u32 = 2;
@@ -64,7 +63,7 @@ pub fn answers() -> Result<bool, Errno> {
         body.resize(56, 0);
         body
     };
-    let mut unix = unix_request(0, u64::MAX).unwrap_or_default();
+    let mut unix = unix_request(0, u64::MAX, SHOW_FILE);
     unix.get_mut(4..8).unwrap_or_default().fill(0);
     let lists = [tcp(nix::libc::AF_INET), tcp(nix::libc::AF_INET6), unix];
     for body in lists {
@@ -78,7 +77,7 @@ pub fn answers() -> Result<bool, Errno> {
 /// What this socket is bound to, if it still lives.
 pub fn unix_file(socket_inode: u32, socket_cookie: u64) -> Option<UnixFile> {
     let mut found = None;
-    let body = unix_request(socket_inode, socket_cookie)?;
+    let body = unix_request(socket_inode, socket_cookie, SHOW_FILE);
     ask(REQUEST, &body, |answer| found = of_unix(answer)).ok()??;
     found
 }
@@ -86,18 +85,20 @@ pub fn unix_file(socket_inode: u32, socket_cookie: u64) -> Option<UnixFile> {
 /// Every bound Unix socket of this network namespace; none where the kernel has no such list.
 pub fn unix_files() -> Option<Vec<UnixFile>> {
     let mut found = Vec::new();
-    let body = unix_request(0, u64::MAX)?;
+    let body = unix_request(0, u64::MAX, SHOW_FILE);
     ask(REQUEST_DUMP, &body, |answer| found.extend(of_unix(answer))).ok()??;
     Some(found)
 }
 
-fn unix_request(inode: u32, cookie: u64) -> Option<Vec<u8>> {
-    let mut body = vec![u8::try_from(nix::libc::AF_UNIX).ok()?, 0, 0, 0];
+/// In every state; of inode 0 and that cookie each one.
+pub fn unix_request(inode: u32, cookie: u64, show: u32) -> Vec<u8> {
+    // the family is a byte, as are the three that follow
+    let mut body = nix::libc::AF_UNIX.to_le_bytes().to_vec();
     let halves = [cookie as u32, (cookie >> 32) as u32];
-    for word in [u32::MAX, inode, SHOW_FILE, halves[0], halves[1]] {
+    for word in [u32::MAX, inode, show, halves[0], halves[1]] {
         body.extend(word.to_ne_bytes());
     }
-    Some(body)
+    body
 }
 
 fn cookie(answer: &[u8], at: usize) -> Option<u64> {
@@ -106,22 +107,48 @@ fn cookie(answer: &[u8], at: usize) -> Option<u64> {
 }
 
 fn of_unix(answer: &[u8]) -> Option<UnixFile> {
+    let mut file = None;
+    of_unix_attributes(answer, |name, value| {
+        if name == FILE {
+            file = native_u32(value, 0).zip(native_u32(value, 4));
+        }
+    })?;
+    let (inode, device) = file?;
+    Some(UnixFile {
+        cookie: cookie(answer, 8)?,
+        inode,
+        // twenty bits of minor, as the kernel keeps it
+        device: (device >> 20, device & 0xf_ffff),
+    })
+}
+
+/// Name and value of each attribute of an answer about a Unix socket; none where it is cut.
+pub fn of_unix_attributes(answer: &[u8], mut each: impl FnMut(u16, &[u8])) -> Option<()> {
     let mut rest = answer.get(UNIX..)?;
     while !rest.is_empty() {
         let length = usize::from(native_u16(rest, 0)?);
-        if native_u16(rest, 2)? == FILE {
-            let device = native_u32(rest, 8)?;
-            return Some(UnixFile {
-                cookie: cookie(answer, 8)?,
-                inode: native_u32(rest, 4)?,
-                // twenty bits of minor, as the kernel keeps it
-                device: (device >> 20, device & 0xf_ffff),
-            });
-        }
+        each(
+            native_u16(rest, 2)?,
+            rest.get(4..length).unwrap_or_default(),
+        );
         // an attribute is never shorter than its head
         rest = rest.get(aligned(length.max(4))..).unwrap_or(&[]);
     }
-    None
+    Some(())
+}
+
+fn aligned(length: usize) -> usize {
+    length.next_multiple_of(4)
+}
+
+fn native_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    let part = bytes.get(at..at + 2)?;
+    part.try_into().ok().map(u16::from_ne_bytes)
+}
+
+pub fn native_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    let part = bytes.get(at..at + 4)?;
+    part.try_into().ok().map(u32::from_ne_bytes)
 }
 
 fn kernel() -> Result<Option<OwnedFd>, Errno> {
@@ -134,7 +161,7 @@ fn kernel() -> Result<Option<OwnedFd>, Errno> {
 }
 
 /// None for an answer that is an error, which nothing found is to a request about one socket.
-fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<Option<()>, Errno> {
+pub fn ask(kind: u16, body: &[u8], mut each: impl FnMut(&[u8])) -> Result<Option<()>, Errno> {
     let Some(kernel) = kernel()? else {
         return Ok(None);
     };
@@ -208,6 +235,17 @@ mod tests {
         assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), Ok(None));
         body[0] = 200;
         assert_eq!(ask(REQUEST_DUMP, &body, |_| {}), Ok(None));
+    }
+
+    #[test]
+    fn a_cut_or_strange_answer_is_an_error() {
+        let strange = |bytes: &[u8]| matches!(part(bytes, &mut |_| {}), Part::Error);
+        for bytes in [&[0; 3][..], &[40, 0, 0, 0, 20, 0], &[255; 64]] {
+            assert!(strange(bytes), "{bytes:?}");
+        }
+        // a length of nothing ends
+        let head = [0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(strange(&head));
     }
 
     #[test]

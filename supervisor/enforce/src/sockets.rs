@@ -1,12 +1,9 @@
 //! Unix sockets of the host that have names, as the kernel lists them.
 
+use crate::diag;
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
-};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -31,98 +28,33 @@ pub fn sockets() -> Result<Vec<Socket>, Errno> {
     Ok(out)
 }
 
-/// Part of a netlink message: linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h.
-const HEADER: usize = 16;
-const DONE: u16 = 3;
-const BY_FAMILY: u16 = 20;
-const REQUEST_DUMP: u16 = 0x301;
+/// linux/unix_diag.h.
 const SHOW_NAME_AND_FILE: u32 = 1 | 2;
-/// What stands before the attributes of an answer.
-const DIAG: usize = 16;
 const NAME: u16 = 0;
 const FILE: u16 = 1;
 
 /// None where the kernel has no such list, or one that is not understood.
 fn ask() -> Result<Option<Vec<Socket>>, Errno> {
-    let kernel = match socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    ) {
-        Ok(kernel) => kernel,
-        Err(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => return Ok(None),
-        Err(other) => return Err(other),
-    };
-    let mut request = Vec::new();
-    let family = nix::libc::AF_UNIX.cast_unsigned();
-    request.extend(40_u32.to_ne_bytes());
-    request.extend(BY_FAMILY.to_ne_bytes());
-    request.extend(REQUEST_DUMP.to_ne_bytes());
-    request.extend([0; 8]);
-    // the family is a byte, as are the three that follow
-    request.extend(family.to_le_bytes());
-    for word in [u32::MAX, 0, SHOW_NAME_AND_FILE, u32::MAX, u32::MAX] {
-        request.extend(word.to_ne_bytes());
-    }
-    send(kernel.as_raw_fd(), &request, MsgFlags::empty())?;
-    let (mut out, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
-    loop {
-        let length = recv(kernel.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-        match answers(buffer.get(..length).unwrap_or(&[]), &mut out) {
-            Some(true) => return Ok(Some(out)),
-            Some(false) => {}
-            None => return Ok(None),
-        }
-    }
-}
-
-/// Whether these were the last; none for an error.
-fn answers(mut rest: &[u8], out: &mut Vec<Socket>) -> Option<bool> {
-    while !rest.is_empty() {
-        let length = usize::try_from(native_u32(rest, 0)?).ok()?;
-        match native_u16(rest, 4)? {
-            DONE => return Some(true),
-            BY_FAMILY => out.extend(one(rest.get(HEADER + DIAG..length)?)),
-            _ => return None,
-        }
-        rest = rest.get(aligned(length)..).unwrap_or(&[]);
-    }
-    Some(false)
+    let mut out = Vec::new();
+    let body = diag::unix_request(0, u64::MAX, SHOW_NAME_AND_FILE);
+    let asked = diag::ask(diag::REQUEST_DUMP, &body, |answer| out.extend(one(answer)))?;
+    Ok(asked.map(|()| out))
 }
 
 /// None when it has no file.
-fn one(mut rest: &[u8]) -> Option<Socket> {
+fn one(answer: &[u8]) -> Option<Socket> {
     let (mut path, mut inode) = (None, None);
-    while !rest.is_empty() {
-        let length = usize::from(native_u16(rest, 0)?);
-        match native_u16(rest, 2)? {
-            NAME => path = rest.get(4..length),
-            FILE => inode = native_u32(rest, 4),
-            _ => {}
-        }
-        // an attribute is never shorter than its head
-        rest = rest.get(aligned(length.max(4))..).unwrap_or(&[]);
-    }
-    let name = path.unwrap_or_default().split(|b| *b == 0).next();
+    diag::of_unix_attributes(answer, |name, value| match name {
+        NAME => path = Some(value.to_owned()),
+        FILE => inode = diag::native_u32(value, 0),
+        _ => {}
+    })?;
+    let path = path.unwrap_or_default();
+    let name = path.split(|b| *b == 0).next();
     Some(Socket {
         path: OsStr::from_bytes(name.unwrap_or_default()).into(),
         inode: Some(inode?),
     })
-}
-
-pub fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4)
-}
-
-pub fn native_u16(bytes: &[u8], at: usize) -> Option<u16> {
-    let part = bytes.get(at..at + 2)?;
-    part.try_into().ok().map(u16::from_ne_bytes)
-}
-
-pub fn native_u32(bytes: &[u8], at: usize) -> Option<u32> {
-    let part = bytes.get(at..at + 4)?;
-    part.try_into().ok().map(u32::from_ne_bytes)
 }
 
 /// `/proc/net/unix`: the path is what follows the seventh word and one blank.
@@ -170,14 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_strange_answer_is_an_error() {
-        for bytes in [&[0; 3][..], &[40, 0, 0, 0, 20, 0], &[255; 64]] {
-            assert_eq!(answers(bytes, &mut Vec::new()), None, "{bytes:?}");
-        }
-        // a length of nothing ends
-        let head = [0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(answers(&head, &mut Vec::new()), None);
-        assert_eq!(one(&[0, 0, 9, 0]), None);
+    fn a_strange_answer_about_one_is_none() {
+        let attribute = [0, 0, 9, 0];
+        assert_eq!(one(&[&[0; 16][..], &attribute].concat()), None);
     }
 
     #[test]
