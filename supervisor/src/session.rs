@@ -108,16 +108,14 @@ pub struct Over {
     pub left: Option<String>,
 }
 
-/// Whatever the agent does from here on is seen.
-fn begin(session: &Session, terminal: Terminal) -> Result<Signals, Errno> {
-    let signals = Signals::new(terminal);
-    session.go();
-    signals
-}
-
 /// Until the agent has ended and nothing of the session runs.
 pub fn attend(mut session: Session, plan: &Plan, watches: &mut [&mut dyn Watch]) -> Over {
-    let signals = begin(&session, plan.terminal);
+    // whatever the agent does from here on is seen
+    let signals = Signals::new(plan.terminal);
+    if let Err(errno) = session.go() {
+        let result = Err(session.give_up("the command can't be told to begin", errno));
+        return over(&session, plan, result, false);
+    }
     let until = plan.wall.map(|s| Instant::now() + Duration::from_secs(s));
     let mut timed_out = false;
     loop {

@@ -17,7 +17,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use std::io::{PipeReader, PipeWriter, Read};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
@@ -198,9 +198,26 @@ fn perform(shared: &Shared, call: &Notification, interrupter: &Interrupter) {
     };
     match outcome {
         Ok(None) => {}
-        // a caller that is gone wants no answer
-        Ok(Some(())) => performing::answer(listener, call.id, Ok(())).unwrap_or(()),
-        Err(errno) => performing::answer(listener, call.id, Err(errno)).unwrap_or(()),
+        Ok(Some(())) => told(shared, || performing::answer(listener, call.id, Ok(()))),
+        Err(errno) => told(shared, || performing::answer(listener, call.id, Err(errno))),
+    }
+}
+
+/// Until the answer is there. A caller that got none would wait for ever: then the listener is closed, which the
+/// kernel says to each that waits.
+fn told(shared: &Shared, answer: impl Fn() -> Result<(), Errno>) {
+    loop {
+        match answer() {
+            Err(Errno::EINTR) => {}
+            // a caller that is gone wants none
+            Ok(()) | Err(Errno::ENOENT | Errno::EINPROGRESS) => return,
+            Err(_) => {
+                shared.over.store(true, Ordering::Release);
+                // whoever has the turn looks whether it is over
+                drop((&shared.wake).write(&[0]));
+                return;
+            }
+        }
     }
 }
 
@@ -219,7 +236,9 @@ fn decide(shared: &Shared, caller: Caller, interrupter: &Interrupter) -> Outcome
         // Landlock decides on the caller's own call, and refuses it TCP should it have swapped the
         // socket; listen would bind that, and reaches nothing for one of AF_UNIX
         (libc::AF_UNIX, ..) if shared.unix_by_landlock && !listens => {
-            performing::go_on(shared.notifications.as_fd(), caller.id).unwrap_or(());
+            told(shared, || {
+                performing::go_on(shared.notifications.as_fd(), caller.id)
+            });
             Ok(None)
         }
         (libc::AF_UNIX, ..) if shared.unix_by_landlock => plain(&caller),

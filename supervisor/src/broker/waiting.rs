@@ -2,7 +2,7 @@
 //! wait without a thread.
 
 use super::tcp::{Connection, End};
-use super::{INTERRUPT, Shared, lock, unix};
+use super::{INTERRUPT, Shared, lock, told, unix};
 use nix::errno::Errno;
 use nix::sys::signal::{SigEvent, SigevNotify};
 use nix::sys::time::TimeSpec;
@@ -101,7 +101,9 @@ pub fn look(shared: &Shared, interrupter: &Interrupter) {
             (None, _) => left.push(entry),
             (Some(outcome), Some(id)) => {
                 // a caller that is gone wants no answer
-                performing::answer(shared.notifications.as_fd(), id, outcome).unwrap_or(());
+                told(shared, || {
+                    performing::answer(shared.notifications.as_fd(), id, outcome)
+                });
             }
             (Some(_), None) => {}
         }

@@ -103,6 +103,13 @@ impl<'a> Asked<'a> {
     }
 
     pub fn at(&self, level: Level) -> Result<AtLevel, Failure> {
+        let made = self.made(level);
+        // an error may be nothing but an answer that was not had
+        certain()?;
+        made
+    }
+
+    fn made(&self, level: Level) -> Result<AtLevel, Failure> {
         let places = match &self.agent {
             Some(agent) => Some((agent, self.agent_places(level, agent)?)),
             None => None,
@@ -117,7 +124,6 @@ impl<'a> Asked<'a> {
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
         let seen = Seen::begin(&self.state);
         let plan = self.plan(level, &policy, &texts, &copies, &seen.tree)?;
-        certain()?;
         Ok(AtLevel {
             policy,
             plan,

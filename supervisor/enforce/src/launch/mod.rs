@@ -349,10 +349,16 @@ fn explain(plan: &Plan, step: Step, item: u32, errno: Errno) -> LaunchError {
 
 impl Session {
     /// The agent starts.
-    pub fn go(&self) {
-        let sent = send(self.stage.control.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
-        // that it is gone already is the next event
-        sent.map(drop).unwrap_or(());
+    pub fn go(&self) -> Result<(), Errno> {
+        loop {
+            let sent = send(self.stage.control.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+            match sent {
+                Err(Errno::EINTR) => {}
+                // that it is gone already is the next event
+                Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
+                Err(other) => return Err(other),
+            }
+        }
     }
 
     /// Polls readable when [`Session::event`] has something to say.
