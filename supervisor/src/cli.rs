@@ -28,6 +28,13 @@ pub enum Command {
     Remount { arguments: Vec<OsString> },
     #[command(name = "__keeper", hide = true)]
     Keeper,
+    /// Show every system call of a command, action by action; nothing is held
+    Trace(Box<Trace>),
+    #[command(name = "__begin", hide = true)]
+    Begin {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Say whether an access is allowed, by which rule, and which line would change it
     #[command(alias = "explain")]
     Why(Box<Why>),
@@ -78,6 +85,36 @@ pub struct Run {
     /// Take a workspace that holds the home
     #[arg(long)]
     pub force_workspace: bool,
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Calls to show, as strace(1) takes them: names and %file, %network, %process, %desc, joined by commas; `!` takes
+    /// them out [default: all]
+    #[arg(
+        short = 'e',
+        long = "trace",
+        value_name = "SET",
+        allow_hyphen_values = true
+    )]
+    pub expressions: Vec<String>,
+    /// Only calls that fail
+    #[arg(short = 'Z', long)]
+    pub failed_only: bool,
+    /// A table of counts and times for each action
+    #[arg(short = 'c', long)]
+    pub counts: bool,
+    /// What a command starts is always followed; for those who are used to it
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Write here [default: standard error]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// JSON lines
+    #[arg(long)]
+    pub json: bool,
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }

@@ -54,6 +54,13 @@ pub enum Failure {
     Launch(#[from] stockade_enforce::LaunchError),
     #[error("cannot perform the session's calls on sockets: {0}")]
     Performing(nix::errno::Errno),
+    #[error("cannot execute {}: {error}", escaped(&program.to_string_lossy()))]
+    Execute {
+        program: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("{0}")]
+    Probes(#[from] stockade_bpf::LoadError),
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
 }
@@ -70,6 +77,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::NotFound(_) => 127,
+            Self::Execute { .. } => 126,
             Self::Launch(error) => error.code(),
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => READER_GONE,
             Self::Policy(_)
@@ -79,6 +87,7 @@ impl Failure {
             | Self::Facts(_)
             | Self::Unmet(_)
             | Self::Performing(_)
+            | Self::Probes(_)
             | Self::Output(_) => FAILED,
         }
     }
@@ -95,6 +104,8 @@ impl Failure {
             | Self::Facts(_)
             | Self::Unmet(_)
             | Self::Performing(_)
+            | Self::Execute { .. }
+            | Self::Probes(_)
             | Self::Launch(_)
             | Self::Output(_) => {
                 complain(&format!("stockade: {self}"));

@@ -20,6 +20,7 @@ mod protect;
 mod remove;
 mod session;
 mod show;
+mod trace;
 mod trust;
 
 use clap::Parser;

@@ -320,6 +320,13 @@ pub fn take_back(terminal: Terminal) {
     }
 }
 
+/// What a terminal sends to a whole group is the command's to answer.
+pub fn leave_signals_to_the_command() {
+    for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+        stockade_enforce::ignore(signal).unwrap_or(());
+    }
+}
+
 /// Ends this process as the agent ended, so that a shell or a script sees the same.
 pub fn end_by(signal: i32) {
     let Ok(signal) = Signal::try_from(signal) else {

@@ -30,4 +30,4 @@ pub use plan::{
     Beneath, Group, Held, Item, Landlock, Level, Partial, Plan, Sockets, Source, Terminal, Unmet,
 };
 pub use sockets::Socket;
-pub use sys::{default_action, ignore};
+pub use sys::{default_action, ignore, pidfd};

@@ -7,6 +7,7 @@ mod generate;
 mod policy;
 mod quarantine;
 mod run;
+mod trace;
 mod trust;
 mod why;
 
@@ -21,6 +22,8 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Stage { arguments } => stockade_enforce::stage(&arguments),
         Command::Remount { arguments } => stockade_enforce::remount_stage(&arguments),
         Command::Keeper => Ok(keeper::serve()),
+        Command::Trace(trace) => trace::run(&trace),
+        Command::Begin { command } => crate::trace::begin::begin(&command),
         Command::Why(why) => why::run(&why),
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),

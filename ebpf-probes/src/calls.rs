@@ -1,0 +1,234 @@
+//! System calls, from their begin to their end.
+//!
+//! A call that a filter refuses has no begin (kernel/entry/common.c, syscall_trace_enter: seccomp comes first) and an
+//! end like all others.
+
+use crate::kernel::{
+    COUNTS, FOREIGN_BITS, REGISTER_0, REGISTER_1, REGISTER_2, REGISTER_3, REGISTER_4, REGISTER_5,
+    REGISTER_CALL, SHAPES, TASK_STATUS, add, add32, current, field, filter, has, ids, label, now,
+    offset, output, tally,
+};
+use crate::text::{self, When};
+use stockade_abi::{
+    BUCKETS, Call, Count, CountKey, FIRST_BUCKET_BITS, Filter, Head, O_WRITES, PIECES, Piece, TEXT,
+    Task, flag, kind, task,
+};
+
+#[inline(always)]
+pub fn enter(registers: *const u8, number: i64) {
+    let Some(task) = label() else { return };
+    if task.flags & task::INSIDE != 0
+        && let Some(tally) = tally()
+    {
+        add(&mut tally.no_exit, 1);
+    }
+    task.flags = (task.flags | task::INSIDE) & !task::NEW;
+    begin(task, registers, number as u32);
+    let call = &mut task.call;
+    call.head.flags = 0;
+    call.head.time = now();
+    let Some(filter) = filter() else { return };
+    // what is recorded only where it fails is read then
+    if call.call < stockade_abi::CALLS as u32 && has(&filter.always, call.call) && !foreign(call) {
+        read(task, When::Before);
+    }
+}
+
+#[inline(always)]
+fn foreign(call: &mut Call) -> bool {
+    let bits = offset(&FOREIGN_BITS) as u32;
+    if bits == 0 {
+        return false;
+    }
+    // SAFETY: a field of the current task.
+    let status: u32 = unsafe { field(current(), &TASK_STATUS) };
+    if status & bits != 0 {
+        call.head.flags |= flag::FOREIGN;
+        return true;
+    }
+    false
+}
+
+#[inline(always)]
+fn begin(task: &mut Task, registers: *const u8, number: u32) {
+    task.serial = task.serial.wrapping_add(1);
+    task.used = 0;
+    task.pieces = 0;
+    task.call.call = number;
+    task.call.pieces = [Piece::default(); PIECES];
+    // SAFETY: fields of the registers that the kernel passes.
+    task.call.arguments = unsafe {
+        [
+            field(registers, &REGISTER_0),
+            field(registers, &REGISTER_1),
+            field(registers, &REGISTER_2),
+            field(registers, &REGISTER_3),
+            field(registers, &REGISTER_4),
+            field(registers, &REGISTER_5),
+        ]
+    };
+}
+
+#[inline(always)]
+fn read(task: &mut Task, when: When) {
+    if let Some(shape) = SHAPES.get(task.call.call) {
+        text::pieces(task, shape, when);
+    }
+}
+
+#[inline(always)]
+pub fn leave(registers: *const u8, result: i64) {
+    let Some(task) = label() else { return };
+    let seen = task.flags & task::INSIDE != 0;
+    if !seen {
+        if task.flags & task::NEW != 0 {
+            // the call that made it is its parent's
+            task.flags &= !task::NEW;
+            return;
+        }
+        // SAFETY: a field of the registers that the kernel passes.
+        let number: i64 = unsafe { field(registers, &REGISTER_CALL) };
+        begin(task, registers, number as u32);
+        task.call.head.flags = flag::NO_ENTRY;
+        task.call.head.time = now();
+    }
+    task.flags &= !task::INSIDE;
+    task.call.result = result;
+    end(task, seen);
+}
+
+/// The process ends in a call.
+#[inline(always)]
+pub fn abandon(task: &mut Task) {
+    if task.flags & task::INSIDE == 0 {
+        return;
+    }
+    task.flags &= !task::INSIDE;
+    task.call.head.flags |= flag::NO_RESULT;
+    task.call.result = 0;
+    end(task, true);
+}
+
+#[inline(always)]
+fn end(task: &mut Task, seen: bool) {
+    let Some(filter) = filter() else { return };
+    task.call.duration = if seen { now() - task.call.head.time } else { 0 };
+    let known = task.call.call < stockade_abi::CALLS as u32;
+    if filter.counted != 0 {
+        count(task);
+    }
+    if !known || !recorded(filter, &task.call) {
+        return;
+    }
+    let always = has(&filter.always, task.call.call);
+    let foreign = if seen && always {
+        task.call.head.flags & flag::FOREIGN != 0
+    } else {
+        foreign(&mut task.call)
+    };
+    if !foreign {
+        read(
+            task,
+            if seen && always {
+                When::After
+            } else {
+                When::Only
+            },
+        );
+        text::count_unreadable(task);
+    }
+    send(task);
+}
+
+#[inline(always)]
+fn recorded(filter: &Filter, call: &Call) -> bool {
+    let number = call.call;
+    if has(&filter.always, number) {
+        return true;
+    }
+    let failed = call.result < 0 && call.head.flags & flag::NO_RESULT == 0;
+    if failed {
+        let errno = call.result.wrapping_neg() as u32;
+        return has(&filter.failed, number) && has(&filter.errnos, errno);
+    }
+    // open(2) has its flags one argument before openat(2)
+    has(&filter.writing, number)
+        && (call.arguments[1] & O_WRITES != 0 && number == offset(&crate::kernel::OPEN_CALL) as u32
+            || call.arguments[2] & O_WRITES != 0
+                && number != offset(&crate::kernel::OPEN_CALL) as u32)
+}
+
+#[inline(always)]
+fn send(task: &mut Task) {
+    let (process, thread) = ids();
+    let used = if task.used as usize > TEXT {
+        TEXT as u32
+    } else {
+        task.used
+    };
+    let size = size_of::<Call>() as u32 + used;
+    let agent = if task.flags & task::AGENT != 0 {
+        flag::AGENT
+    } else {
+        0
+    };
+    task.call.serial = task.serial;
+    task.call.head = Head {
+        kind: kind::CALL,
+        flags: task.call.head.flags | agent,
+        size,
+        action: task.action,
+        process,
+        thread,
+        padding: 0,
+        time: task.call.head.time,
+    };
+    output(core::ptr::from_ref(&task.call).cast(), size);
+}
+
+#[inline(always)]
+fn count(task: &Task) {
+    let call = &task.call;
+    let key = CountKey {
+        action: task.action,
+        call: call.call,
+    };
+    let failed = u64::from(call.result < 0 && call.head.flags & flag::NO_RESULT == 0);
+    let mut bucket = 0;
+    let mut rest = call.duration >> FIRST_BUCKET_BITS;
+    while rest != 0 && bucket < BUCKETS - 1 {
+        rest >>= 1;
+        bucket += 1;
+    }
+    if !counted(&key, failed, call.duration, bucket) {
+        let new = Count::default();
+        const NOEXIST: u64 = 1;
+        // another task may have been first
+        drop(COUNTS.insert(&key, &new, NOEXIST));
+        if !counted(&key, failed, call.duration, bucket)
+            && let Some(tally) = tally()
+        {
+            add(&mut tally.uncounted, 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn counted(key: &CountKey, failed: u64, time: u64, bucket: usize) -> bool {
+    let Some(count) = COUNTS.get_ptr_mut(key) else {
+        return false;
+    };
+    // SAFETY: an element of a map that nothing is removed from.
+    let Some(count) = (unsafe { count.as_mut() }) else {
+        return false;
+    };
+    add(&mut count.calls, 1);
+    if failed != 0 {
+        add(&mut count.failed, 1);
+    }
+    add(&mut count.time, time);
+    if bucket < BUCKETS {
+        add32(&mut count.times[bucket], 1);
+    }
+    true
+}

@@ -1,0 +1,359 @@
+//! From the object to programs that run, and what of it is missing.
+
+use crate::kernel::{Kernel, KernelError};
+use crate::{offsets, sys};
+use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use stockade_abi::{Count, CountKey, Filter, Shape, Tally, Task};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf-probes/prebuilt/trace.bpf.o");
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("loading eBPF programs is refused ({0}): it takes root, or CAP_BPF and CAP_PERFMON")]
+    Refused(Errno),
+    #[error("the eBPF object can't be loaded: {0}")]
+    Object(String),
+    #[error("{program}: {why}")]
+    Program { program: &'static str, why: String },
+    #[error("the thread {thread} can't be labelled: {errno}")]
+    Label { thread: i32, errno: Errno },
+}
+
+/// How the programs are loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Of the ring, in bytes: a power of two, at least a page.
+    pub ring: u32,
+    /// Running processes are traced: a thread without a label takes its leader's.
+    pub ask_leader: bool,
+    /// Whether calls are looked at, and not only processes.
+    pub calls: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ring: 16 << 20,
+            ask_leader: false,
+            calls: true,
+        }
+    }
+}
+
+/// What the kernel skipped, by program: it runs none while another runs on the same CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    pub program: &'static str,
+    pub times: u64,
+}
+
+/// (program, tracepoint, whether calls are what it is for, whether it may be missing)
+const PROGRAMS: &[(&str, &[&str], bool, bool)] = &[
+    ("fork", &["sched_process_fork"], false, false),
+    ("exec", &["sched_process_exec"], false, false),
+    ("exit", &["sched_process_exit"], false, false),
+    // before 6.3 it has the second name
+    (
+        "submit",
+        &["io_uring_submit_req", "io_uring_submit_sqe"],
+        false,
+        true,
+    ),
+    ("leave", &["sys_exit"], true, false),
+    ("enter", &["sys_enter"], true, false),
+];
+
+pub struct Probes {
+    object: Ebpf,
+    attached: Vec<&'static str>,
+    /// Tracepoints that this kernel does not have.
+    pub without: Vec<&'static str>,
+}
+
+impl Probes {
+    /// Loaded, attached, and seeing nothing until a process is labelled.
+    pub fn load(
+        options: Options,
+        filter: &Filter,
+        shapes: &[(usize, Shape)],
+    ) -> Result<Self, LoadError> {
+        let kernel = Kernel::running()?;
+        let table = offsets::all(&kernel)?;
+        let mut loader = EbpfLoader::new();
+        // task storage
+        loader.allow_unsupported_maps();
+        for (name, value) in &table {
+            loader.override_global(name, value, true);
+        }
+        let wake_at = u64::from(options.ring / 4);
+        let leader = u64::from(options.ask_leader);
+        let open = open_call();
+        loader.override_global("WAKE_AT", &wake_at, true);
+        loader.override_global("ASK_LEADER", &leader, true);
+        loader.override_global("OPEN_CALL", &open, true);
+        loader.map_max_entries("RECORDS", options.ring);
+        let object = loader.load(OBJECT).map_err(|error| of_maps(&error))?;
+        let mut probes = Self {
+            object,
+            attached: Vec::new(),
+            without: Vec::new(),
+        };
+        probes.set(filter)?;
+        let mut map: Array<_, Bytes<{ size_of::<Shape>() }>> = probes.array("SHAPES")?;
+        for (call, shape) in shapes {
+            let index = u32::try_from(*call).unwrap_or(u32::MAX);
+            map.set(index, Bytes::of(shape), 0)
+                .map_err(|e| LoadError::Object(e.to_string()))?;
+        }
+        probes.attach_all(options, &kernel)?;
+        Ok(probes)
+    }
+
+    fn attach_all(&mut self, options: Options, kernel: &Kernel) -> Result<(), LoadError> {
+        let types = Btf::from_sys_fs().map_err(|e| LoadError::Object(e.to_string()))?;
+        for (name, tracepoints, of_calls, may_be_missing) in PROGRAMS {
+            if *of_calls && !options.calls {
+                continue;
+            }
+            let there = tracepoints
+                .iter()
+                .find(|t| kernel.has(&format!("btf_trace_{t}")));
+            let Some(tracepoint) = there else {
+                if *may_be_missing {
+                    self.without.push(tracepoints[0]);
+                    continue;
+                }
+                return Err(LoadError::Program {
+                    program: name,
+                    why: format!("this kernel has no tracepoint {}", tracepoints[0]),
+                });
+            };
+            let program = self.program(name)?;
+            program
+                .load(tracepoint, &types)
+                .and_then(|()| program.attach().map(drop))
+                .map_err(|error| of_program(name, &error))?;
+            self.attached.push(name);
+        }
+        Ok(())
+    }
+
+    fn program(&mut self, name: &'static str) -> Result<&mut BtfTracePoint, LoadError> {
+        let missing = || LoadError::Program {
+            program: name,
+            why: "not in the object".into(),
+        };
+        let program = self.object.program_mut(name).ok_or_else(missing)?;
+        program
+            .try_into()
+            .map_err(|error: ProgramError| of_program(name, &error))
+    }
+
+    fn array<const N: usize>(
+        &mut self,
+        name: &str,
+    ) -> Result<Array<&mut MapData, Bytes<N>>, LoadError> {
+        let map = self.object.map_mut(name);
+        map.ok_or_else(|| LoadError::Object(format!("no map {name}")))
+            .and_then(|map| {
+                map.try_into()
+                    .map_err(|e: aya::maps::MapError| LoadError::Object(e.to_string()))
+            })
+    }
+
+    /// What is recorded from here on.
+    pub fn set(&mut self, filter: &Filter) -> Result<(), LoadError> {
+        let mut map: Array<_, Bytes<{ size_of::<Filter>() }>> = self.array("FILTER")?;
+        map.set(0, Bytes::of(filter), 0)
+            .map_err(|e| LoadError::Object(e.to_string()))
+    }
+
+    fn tasks(&self) -> Result<BorrowedFd<'_>, LoadError> {
+        match self.object.map("TASKS") {
+            Some(Map::Unsupported(map)) => Ok(map.fd().as_fd()),
+            _ => Err(LoadError::Object("no map TASKS".into())),
+        }
+    }
+
+    /// From here on what the task does is seen, and what it starts.
+    pub fn label(
+        &self,
+        task: BorrowedFd<'_>,
+        thread: i32,
+        action: u32,
+        agent: bool,
+    ) -> Result<(), LoadError> {
+        let mut value = Task::new_zeroed();
+        value.action = action;
+        value.flags = if agent { stockade_abi::task::AGENT } else { 0 };
+        sys::update(self.tasks()?, task, &value).map_err(|errno| LoadError::Label { thread, errno })
+    }
+
+    pub fn records(&mut self) -> Result<Records, LoadError> {
+        let map = self
+            .object
+            .take_map("RECORDS")
+            .ok_or_else(|| LoadError::Object("no map RECORDS".into()))?;
+        let ring = RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string()))?;
+        Ok(Records { ring })
+    }
+
+    pub fn tally(&mut self) -> Result<Tally, LoadError> {
+        let map: Array<_, Bytes<{ size_of::<Tally>() }>> = self.array("TALLY")?;
+        let bytes = map
+            .get(&0, 0)
+            .map_err(|e| LoadError::Object(e.to_string()))?;
+        Ok(bytes.to())
+    }
+
+    /// Exact, whatever became of the records.
+    pub fn counts(&self) -> Result<Vec<(CountKey, Count)>, LoadError> {
+        let map = self
+            .object
+            .map("COUNTS")
+            .ok_or_else(|| LoadError::Object("no map COUNTS".into()))?;
+        let map: HashMap<_, Bytes<{ size_of::<CountKey>() }>, Bytes<{ size_of::<Count>() }>> =
+            HashMap::try_from(map).map_err(|e| LoadError::Object(e.to_string()))?;
+        map.iter()
+            .map(|entry| {
+                let (key, count) = entry.map_err(|e| LoadError::Object(e.to_string()))?;
+                Ok((key.to(), count.to()))
+            })
+            .collect()
+    }
+
+    /// How often the kernel skipped each program.
+    pub fn missed(&mut self) -> Result<Vec<Missed>, LoadError> {
+        let names = self.attached.clone();
+        names
+            .into_iter()
+            .map(|name| {
+                let program = self.program(name)?;
+                let fd = program.fd().map_err(|error| of_program(name, &error))?;
+                let times = misses(fd.as_fd().as_raw_fd());
+                Ok(Missed {
+                    program: name,
+                    times,
+                })
+            })
+            .collect()
+    }
+}
+
+/// As the kernel shows it (kernel/bpf/syscall.c, bpf_prog_show_fdinfo; since 5.12).
+fn misses(fd: RawFd) -> u64 {
+    std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|n| n.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn open_call() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        libc::SYS_open.cast_unsigned()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        u64::MAX
+    }
+}
+
+fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        let errno = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error);
+        if let Some(errno @ (libc::EPERM | libc::EACCES)) = errno {
+            return Some(Errno::from_raw(errno));
+        }
+        at = error.source();
+    }
+    None
+}
+
+fn of_maps(error: &aya::EbpfError) -> LoadError {
+    refused(error).map_or_else(|| LoadError::Object(chain(error)), LoadError::Refused)
+}
+
+fn of_program(program: &'static str, error: &ProgramError) -> LoadError {
+    // what the verifier says is at the end of its log
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
+        let log = verifier_log.to_string();
+        if log.is_empty() && io_error.raw_os_error() == Some(libc::EPERM) {
+            return LoadError::Refused(Errno::EPERM);
+        }
+        let last: Vec<&str> = log.lines().rev().take(6).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        let why = format!("{io_error}: {}", last.join("; "));
+        return LoadError::Program { program, why };
+    }
+    LoadError::Program {
+        program,
+        why: chain(error),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(error) = at {
+        text = format!("{text}: {error}");
+        at = error.source();
+    }
+    text
+}
+
+/// The records, in the order in which they were begun.
+pub struct Records {
+    ring: RingBuf<MapData>,
+}
+
+impl Records {
+    /// The next one, if one is there.
+    pub fn next(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
+        self.ring.next()
+    }
+
+    /// Polls readable where the fill level is passed; below it nobody is woken.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring outlives what is borrowed of it.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+/// What a map holds, as the bytes that it is.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Bytes<const N: usize>([u8; N]);
+
+// SAFETY: bytes are bytes.
+unsafe impl<const N: usize> aya::Pod for Bytes<N> {}
+
+impl<const N: usize> Bytes<N> {
+    fn of<T: IntoBytes + zerocopy::Immutable>(value: &T) -> Self {
+        let mut bytes = [0; N];
+        let from = value.as_bytes();
+        let size = from.len().min(N);
+        bytes[..size].copy_from_slice(&from[..size]);
+        Self(bytes)
+    }
+
+    fn to<T: FromBytes + FromZeros>(&self) -> T {
+        T::read_from_bytes(&self.0).unwrap_or_else(|_| T::new_zeroed())
+    }
+}

@@ -1,0 +1,254 @@
+//! Records become events: who a process is, which action it belongs to, what a call's arguments say.
+
+use crate::calls;
+use crate::event::{ActionName, Event, Kind, VERSION};
+use crate::record::{Pieces, Record, decode};
+use crate::value::Bytes;
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+use stockade_abi::{Call, Exec, Head, LongText, flag};
+
+/// CLOCK_MONOTONIC and the wall's clock at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    difference: u64,
+}
+
+impl Clock {
+    pub fn at(monotonic: u64, wall: SystemTime) -> Self {
+        let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            difference: wall.saturating_sub(monotonic),
+        }
+    }
+
+    fn wall(self, monotonic: u64) -> u64 {
+        monotonic.saturating_add(self.difference)
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Process {
+    exe: Vec<u8>,
+    inside: u32,
+}
+
+#[derive(Debug, Default)]
+struct Action {
+    /// The process that began it.
+    first: u32,
+    named: bool,
+    /// That process has ended.
+    over: bool,
+}
+
+/// Everything that is known of a session's processes.
+pub struct Tracker {
+    session: String,
+    clock: Clock,
+    processes: HashMap<u32, Process>,
+    actions: HashMap<u32, Action>,
+    /// Of calls that have not ended yet: by thread and serial.
+    long: HashMap<(u32, u32), Vec<Box<LongText>>>,
+    /// The process that executes the command, until it does.
+    begins: Option<u32>,
+}
+
+impl Tracker {
+    /// `begins`: a process whose calls are stockade's own until it executes the command.
+    pub fn new(session: String, clock: Clock, begins: Option<u32>) -> Self {
+        let mut actions = HashMap::new();
+        let first = begins.unwrap_or(0);
+        let zero = Action {
+            first,
+            ..Action::default()
+        };
+        actions.insert(0, zero);
+        Self {
+            session,
+            clock,
+            processes: HashMap::new(),
+            actions,
+            long: HashMap::new(),
+            begins,
+        }
+    }
+
+    /// A process that runs already.
+    pub fn know(&mut self, process: u32, exe: Vec<u8>, inside: u32) {
+        self.processes.insert(process, Process { exe, inside });
+    }
+
+    /// The events that a record stands for, in their order.
+    pub fn take(&mut self, bytes: &[u8], mut to: impl FnMut(&Event)) {
+        match decode(bytes) {
+            Err(malformed) => {
+                let kind = Kind::Unknown {
+                    number: malformed.kind,
+                    size: malformed.size,
+                };
+                to(&self.event(&Head::default(), kind));
+            }
+            Ok(Record::Unknown(head)) => {
+                let kind = Kind::Unknown {
+                    number: head.kind,
+                    size: head.size as usize,
+                };
+                to(&self.event(&head, kind));
+            }
+            Ok(Record::LongText(text)) => {
+                let key = (text.head.thread, text.serial);
+                self.long.entry(key).or_default().push(Box::new(*text));
+            }
+            Ok(Record::Call(call, pieces)) => self.call(&call, pieces, &mut to),
+            Ok(Record::Fork(fork)) => {
+                let thread = fork.head.flags & flag::THREAD != 0;
+                if !thread {
+                    let parent = self.processes.get(&fork.parent_process);
+                    let exe = parent.map(|p| p.exe.clone()).unwrap_or_default();
+                    let process = Process {
+                        exe,
+                        inside: fork.inside,
+                    };
+                    self.processes.insert(fork.head.process, process);
+                    let new = !self.actions.contains_key(&fork.head.action);
+                    let action = self.actions.entry(fork.head.action).or_default();
+                    if new {
+                        action.first = fork.head.process;
+                    }
+                }
+                let kind = Kind::Fork {
+                    parent: fork.parent_process,
+                    thread,
+                };
+                to(&self.event(&fork.head, kind));
+            }
+            Ok(Record::Exec(exec)) => self.exec(exec, &mut to),
+            Ok(Record::Exit(exit)) => {
+                self.long.retain(|key, _| key.0 != exit.head.thread);
+                if exit.head.flags & flag::LAST == 0 {
+                    return;
+                }
+                // as wait(2) says it
+                let (code, signal) = (exit.status >> 8 & 0xff, exit.status & 0x7f);
+                let ended = |n: u32| i32::try_from(n).ok();
+                let kind = Kind::Exit {
+                    status: ended(code).filter(|_| signal == 0),
+                    signal: ended(signal).filter(|_| signal != 0),
+                };
+                to(&self.event(&exit.head, kind));
+                self.processes.remove(&exit.head.process);
+                if let Some(action) = self.actions.get_mut(&exit.head.action) {
+                    action.over |= action.first == exit.head.process;
+                }
+            }
+            Ok(Record::Uring(uring)) => {
+                let kind = Kind::Uring {
+                    operation: calls::uring(uring.operation),
+                    user_data: uring.user_data,
+                };
+                to(&self.event(&uring.head, kind));
+            }
+        }
+    }
+
+    /// About the record itself, and no process's doing.
+    pub fn own(&self, kind: Kind) -> Event {
+        self.event(&Head::default(), kind)
+    }
+
+    fn event(&self, head: &Head, kind: Kind) -> Event {
+        let process = self.processes.get(&head.process);
+        Event {
+            version: VERSION,
+            time: head.time,
+            wall: self.clock.wall(head.time),
+            session: self.session.clone(),
+            action: head.action,
+            claimed: None,
+            late: self.actions.get(&head.action).is_some_and(|a| a.over),
+            pid: head.process,
+            tid: head.thread,
+            inside: process.map_or(0, |p| p.inside),
+            exe: Bytes(process.map(|p| p.exe.clone()).unwrap_or_default()),
+            kind,
+        }
+    }
+
+    fn call(&mut self, call: &Call, pieces: Pieces<'_>, to: &mut impl FnMut(&Event)) {
+        let long = self.long.remove(&(call.head.thread, call.serial));
+        // stockade's own, until the command is executed
+        if self.begins == Some(call.head.process) {
+            return;
+        }
+        let long = long.unwrap_or_default();
+        let result = (call.head.flags & flag::NO_RESULT == 0).then_some(call.result);
+        let errno = result.filter(|r| (-4095..0).contains(r));
+        let unseen = call.head.flags & flag::NO_ENTRY != 0;
+        let kind = Kind::Call {
+            call: calls::name(call),
+            arguments: calls::arguments(call, pieces, &long),
+            result,
+            errno: errno.and_then(|r| i32::try_from(-r).ok()).map(calls::errno),
+            duration: (!unseen).then_some(call.duration),
+            filtered: unseen && errno.is_some(),
+            cut: call.head.flags & flag::CUT != 0,
+            verdict: None,
+            rule: None,
+        };
+        to(&self.event(&call.head, kind));
+    }
+
+    fn exec(&mut self, exec: &Exec, to: &mut impl FnMut(&Event)) {
+        let head = &exec.head;
+        if self.begins == Some(head.process) {
+            self.begins = None;
+        }
+        let file_size = (exec.file_size as usize)
+            .saturating_sub(1)
+            .min(exec.file.len());
+        let file = exec.file[..file_size].to_vec();
+        let (arguments, some) = strings(&exec.arguments, exec.arguments_size);
+        let (environment, more) = strings(&exec.environment, exec.environment_size);
+        let names = environment.into_iter().map(|Bytes(text)| {
+            let end = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
+            Bytes(text[..end].into())
+        });
+        let process = self.processes.entry(head.process).or_default();
+        process.exe.clone_from(&file);
+        process.inside = exec.inside;
+        let new = !self.actions.contains_key(&head.action);
+        let action = self.actions.entry(head.action).or_default();
+        if new {
+            action.first = head.process;
+        }
+        let names_it = !action.named && action.first == head.process;
+        action.named |= names_it;
+        if names_it {
+            let name = ActionName(arguments.clone());
+            to(&self.event(head, Kind::Action { name }));
+        }
+        let kind = Kind::Exec {
+            file: Bytes(file),
+            arguments,
+            environment: names.collect(),
+            cut: some || more,
+        };
+        to(&self.event(head, kind));
+    }
+}
+
+/// Each without its NUL, and whether there was more than is here.
+fn strings(bytes: &[u8], size: u64) -> (Vec<Bytes>, bool) {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    // the last byte is never used (read less than there is room for)
+    let kept = &bytes[..size.min(bytes.len() - 1)];
+    let cut = kept.len() < size;
+    let text = kept.strip_suffix(&[0]).unwrap_or(kept);
+    if text.is_empty() {
+        return (Vec::new(), cut);
+    }
+    let all = text.split(|b| *b == 0).map(|s| Bytes(s.into()));
+    (all.collect(), cut)
+}
