@@ -325,7 +325,7 @@ pub struct Records {
 
 impl Records {
     /// The next one, if one is there.
-    pub fn next(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
+    pub fn one(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
         self.ring.next()
     }
 

@@ -46,6 +46,7 @@ struct Reader {
 }
 
 /// What a session's tracing came to.
+#[expect(dead_code, reason = "the summary reads it")]
 pub struct Ended {
     pub tally: Tally,
     pub missed: Vec<Missed>,
@@ -119,7 +120,7 @@ impl Reader {
                 sinks,
                 unwritten,
             } = self;
-            while let Some(record) = records.next() {
+            while let Some(record) = records.one() {
                 tracker.take(&record, |event| write(sinks, unwritten, event));
             }
             if last {

@@ -204,8 +204,8 @@ impl<'a> Own<'a> {
     /// Beside the call or in a record of its own, without its NUL.
     fn text(self, what: u8) -> Option<&'a [u8]> {
         let long = || {
-            let of = |l: &&Box<LongText>| l.piece.argument == self.number && l.piece.what == what;
-            let long = self.long.iter().find(of)?;
+            let of = |l: &&LongText| l.piece.argument == self.number && l.piece.what == what;
+            let long = self.long.iter().map(Box::as_ref).find(of)?;
             long.text.get(..usize::from(long.piece.size))
         };
         let text = self.get(what).or_else(long)?;
