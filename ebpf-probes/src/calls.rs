@@ -4,9 +4,9 @@
 //! end like all others.
 
 use crate::kernel::{
-    COUNTS, FOREIGN_BITS, REGISTER_0, REGISTER_1, REGISTER_2, REGISTER_3, REGISTER_4, REGISTER_5,
-    REGISTER_CALL, SHAPES, TASK_STATUS, add, add32, current, field, filter, has, ids, label, now,
-    offset, output, tally,
+    COUNTS, FOREIGN_BITS, OPEN_CALL, REGISTER_0, REGISTER_1, REGISTER_2, REGISTER_3, REGISTER_4,
+    REGISTER_5, REGISTER_CALL, SHAPES, TASK_STATUS, add, add32, current, field, filter, has, ids,
+    label, now, offset, output, tally,
 };
 use crate::text::{self, When};
 use stockade_abi::{
@@ -23,14 +23,22 @@ pub fn enter(registers: *const u8, number: i64) {
         add(&mut tally.no_exit, 1);
     }
     task.flags = (task.flags | task::INSIDE) & !task::NEW;
-    begin(task, registers, number as u32);
-    let call = &mut task.call;
-    call.head.flags = 0;
-    call.head.time = now();
+    let number = number as u32;
+    task.serial = task.serial.wrapping_add(1);
+    task.call.call = number;
+    task.call.head.flags = 0;
     let Some(filter) = filter() else { return };
+    let always = has(&filter.always, number);
+    if always || filter.counted != 0 || has(&filter.failed, number) || has(&filter.writing, number)
+    {
+        task.call.head.time = now();
+    }
     // what is recorded only where it fails is read then
-    if call.call < stockade_abi::CALLS as u32 && has(&filter.always, call.call) && !foreign(call) {
-        read(task, When::Before);
+    if always {
+        arguments(task, registers);
+        if !foreign(&mut task.call) {
+            read(task, When::Before);
+        }
     }
 }
 
@@ -49,12 +57,11 @@ fn foreign(call: &mut Call) -> bool {
     false
 }
 
+/// The registers hold them until the call returns, but where it executes another program.
 #[inline(always)]
-fn begin(task: &mut Task, registers: *const u8, number: u32) {
-    task.serial = task.serial.wrapping_add(1);
+fn arguments(task: &mut Task, registers: *const u8) {
     task.used = 0;
     task.pieces = 0;
-    task.call.call = number;
     task.call.pieces = [Piece::default(); PIECES];
     // SAFETY: fields of the registers that the kernel passes.
     task.call.arguments = unsafe {
@@ -88,13 +95,35 @@ pub fn leave(registers: *const u8, result: i64) {
         }
         // SAFETY: a field of the registers that the kernel passes.
         let number: i64 = unsafe { field(registers, &REGISTER_CALL) };
-        begin(task, registers, number as u32);
+        task.serial = task.serial.wrapping_add(1);
+        task.call.call = number as u32;
         task.call.head.flags = flag::NO_ENTRY;
         task.call.head.time = now();
     }
     task.flags &= !task::INSIDE;
     task.call.result = result;
-    end(task, seen);
+    let Some(filter) = filter() else { return };
+    let always = has(&filter.always, task.call.call);
+    let failed = result < 0 && fails(filter, task.call.call, result);
+    let may_write = result >= 0 && has(&filter.writing, task.call.call);
+    if !always && !failed && !may_write && filter.counted == 0 {
+        return;
+    }
+    task.call.duration = if seen { now() - task.call.head.time } else { 0 };
+    if filter.counted != 0 {
+        count(task);
+    }
+    if always && seen {
+        return finish(task, When::After);
+    }
+    if !always && !failed && !may_write {
+        return;
+    }
+    arguments(task, registers);
+    if always || failed || writes(&task.call) {
+        foreign(&mut task.call);
+        finish(task, When::Only);
+    }
 }
 
 /// The process ends in a call.
@@ -106,56 +135,42 @@ pub fn abandon(task: &mut Task) {
     task.flags &= !task::INSIDE;
     task.call.head.flags |= flag::NO_RESULT;
     task.call.result = 0;
-    end(task, true);
-}
-
-#[inline(always)]
-fn end(task: &mut Task, seen: bool) {
     let Some(filter) = filter() else { return };
-    task.call.duration = if seen { now() - task.call.head.time } else { 0 };
-    let known = task.call.call < stockade_abi::CALLS as u32;
+    let always = has(&filter.always, task.call.call);
+    if always || filter.counted != 0 {
+        task.call.duration = now() - task.call.head.time;
+    }
     if filter.counted != 0 {
         count(task);
     }
-    if !known || !recorded(filter, &task.call) {
-        return;
+    if always {
+        send(task);
     }
-    let always = has(&filter.always, task.call.call);
-    let foreign = if seen && always {
-        task.call.head.flags & flag::FOREIGN != 0
-    } else {
-        foreign(&mut task.call)
-    };
-    if !foreign {
-        read(
-            task,
-            if seen && always {
-                When::After
-            } else {
-                When::Only
-            },
-        );
-        text::count_unreadable(task);
-    }
-    send(task);
 }
 
 #[inline(always)]
-fn recorded(filter: &Filter, call: &Call) -> bool {
-    let number = call.call;
-    if has(&filter.always, number) {
-        return true;
+fn fails(filter: &Filter, number: u32, result: i64) -> bool {
+    has(&filter.failed, number) && has(&filter.errnos, result.wrapping_neg() as u32)
+}
+
+/// open(2) has its flags one argument before openat(2).
+#[inline(always)]
+fn writes(call: &Call) -> bool {
+    let flags = if call.call == offset(&OPEN_CALL) as u32 {
+        call.arguments[1]
+    } else {
+        call.arguments[2]
+    };
+    flags & O_WRITES != 0
+}
+
+#[inline(always)]
+fn finish(task: &mut Task, when: When) {
+    if task.call.head.flags & flag::FOREIGN == 0 {
+        read(task, when);
+        text::count_unreadable(task);
     }
-    let failed = call.result < 0 && call.head.flags & flag::NO_RESULT == 0;
-    if failed {
-        let errno = call.result.wrapping_neg() as u32;
-        return has(&filter.failed, number) && has(&filter.errnos, errno);
-    }
-    // open(2) has its flags one argument before openat(2)
-    has(&filter.writing, number)
-        && (call.arguments[1] & O_WRITES != 0 && number == offset(&crate::kernel::OPEN_CALL) as u32
-            || call.arguments[2] & O_WRITES != 0
-                && number != offset(&crate::kernel::OPEN_CALL) as u32)
+    send(task);
 }
 
 #[inline(always)]
@@ -194,17 +209,14 @@ fn count(task: &Task) {
         call: call.call,
     };
     let failed = u64::from(call.result < 0 && call.head.flags & flag::NO_RESULT == 0);
-    let mut bucket = 0;
-    let mut rest = call.duration >> FIRST_BUCKET_BITS;
-    while rest != 0 && bucket < BUCKETS - 1 {
-        rest >>= 1;
-        bucket += 1;
-    }
+    // no branches: the verifier would follow each
+    let rest = call.duration >> FIRST_BUCKET_BITS;
+    let bucket = (u64::BITS - rest.leading_zeros()) as usize;
     if !counted(&key, failed, call.duration, bucket) {
         let new = Count::default();
         const NOEXIST: u64 = 1;
         // another task may have been first
-        drop(COUNTS.insert(&key, &new, NOEXIST));
+        COUNTS.insert(&key, &new, NOEXIST).unwrap_or(());
         if !counted(&key, failed, call.duration, bucket)
             && let Some(tally) = tally()
         {
@@ -227,8 +239,9 @@ fn counted(key: &CountKey, failed: u64, time: u64, bucket: usize) -> bool {
         add(&mut count.failed, 1);
     }
     add(&mut count.time, time);
-    if bucket < BUCKETS {
-        add32(&mut count.times[bucket], 1);
-    }
+    let most = BUCKETS - 1;
+    let bucket = core::hint::black_box(if bucket > most { most } else { bucket }) & most;
+    // SAFETY: less than BUCKETS, a power of two.
+    add32(unsafe { count.times.get_unchecked_mut(bucket) }, 1);
     true
 }

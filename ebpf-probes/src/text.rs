@@ -6,12 +6,14 @@ use crate::kernel::{
     add, current, offset, pointer, probe, reserved, tally,
 };
 use aya_ebpf::helpers::generated as helper;
+use core::ffi::c_void;
 use stockade_abi::{
-    Head, LONG, LongText, PIECE, PIECES, Pick, Piece, Shape, TEXT, Task, flag, kind, pick, piece,
+    Head, LONG, LongText, PICKS, PIECE, PIECES, Pick, Piece, Shape, TEXT, Task, flag, kind, pick,
+    piece,
 };
 
 /// The deepest directory that is walked to its root.
-const DEEPEST: usize = 40;
+const DEEPEST: u32 = 128;
 const AT_FDCWD: i32 = -100;
 
 /// Whether the call is looked at before or after it was made.
@@ -25,22 +27,57 @@ pub enum When {
 
 #[inline(always)]
 pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
-    for n in 0..shape.picks.len() {
-        let pick = shape.picks[n];
-        if pick.what == pick::NONE {
-            break;
-        }
-        let after = matches!(
-            pick.what,
-            pick::ADDRESS_OUT | pick::BYTES_OUT | pick::RESULT_OUT | pick::STRINGS
-        );
-        if after != (when == When::Before) {
-            one(task, pick);
-        } else if when == When::After && !after {
-            // what was not there before is read after
-            again(task, pick);
-        }
+    let mut all = All {
+        task: core::ptr::from_mut(task),
+        shape,
+        when,
+    };
+    let all_at: *mut All = &mut all;
+    // verified once, and not once for each pick (Linux 5.17)
+    // SAFETY: `each` is what the helper calls, with a pointer to all.
+    unsafe {
+        helper::bpf_loop(
+            PICKS as u32,
+            each as extern "C" fn(u32, *mut All) -> u64 as *mut c_void,
+            all_at.cast(),
+            0,
+        )
+    };
+}
+
+struct All {
+    task: *mut Task,
+    shape: *const Shape,
+    when: When,
+}
+
+extern "C" fn each(n: u32, all: *mut All) -> u64 {
+    // SAFETY: the helper passes what it was given; a task's storage and an element of a map are there as long as the
+    // program runs.
+    let (task, shape, when) = unsafe {
+        let Some(all) = all.as_ref() else { return STOP };
+        let (Some(task), Some(shape)) = (all.task.as_mut(), all.shape.as_ref()) else {
+            return STOP;
+        };
+        (task, shape, all.when)
+    };
+    let Some(pick) = shape.picks.get(n as usize).copied() else {
+        return STOP;
+    };
+    if pick.what == pick::NONE {
+        return STOP;
     }
+    let after = matches!(
+        pick.what,
+        pick::ADDRESS_OUT | pick::BYTES_OUT | pick::RESULT_OUT | pick::STRINGS
+    );
+    if after != (when == When::Before) {
+        one(task, pick);
+    } else if when == When::After && !after {
+        // what was not there before is read after
+        again(task, pick);
+    }
+    NEXT
 }
 
 #[inline(always)]
@@ -274,47 +311,87 @@ fn base(task: &mut Task, argument_number: u8, with: u8) {
         file.wrapping_add(offset(&FILE_PATH))
     };
     let root = fs.wrapping_add(offset(&FS_ROOT));
-    let (root_mnt, root_dentry) = (pointer(root, &PATH_MNT), pointer(root, &PATH_DENTRY));
-    let (mut mnt, mut dentry) = (pointer(from, &PATH_MNT), pointer(from, &PATH_DENTRY));
-    let mut top = pointer(mnt, &MNT_ROOT);
+    let mnt = pointer(from, &PATH_MNT);
     let begin = task.used;
-    let mut whole = false;
-    for _ in 0..DEEPEST {
-        if dentry == root_dentry && mnt == root_mnt {
-            whole = true;
-            break;
-        }
-        let parent = pointer(dentry, &DENTRY_PARENT);
-        if dentry == top || dentry == parent {
-            let mount = mnt.wrapping_sub(offset(&MOUNT_MNT));
-            let above = pointer(mount, &MOUNT_PARENT);
-            if above == mount || above.is_null() {
-                // it lies outside of the process's root
-                whole = true;
-                break;
-            }
-            dentry = pointer(mount, &MOUNT_POINT);
-            mnt = above.wrapping_add(offset(&MOUNT_MNT));
-            top = pointer(mnt, &MNT_ROOT);
-            continue;
-        }
-        let name = pointer(dentry, &DENTRY_NAME);
-        let Some(to) = room(task) else { break };
-        // SAFETY: at most PIECE bytes are written, with the NUL.
-        let size =
-            unsafe { helper::bpf_probe_read_kernel_str(to.cast(), PIECE as u32, name.cast()) };
-        if size <= 0 {
-            break;
-        }
-        task.used += size as u32 & (2 * PIECE as u32 - 1);
-        dentry = parent;
-    }
-    if !whole {
+    let mut walk = Walk {
+        root: (pointer(root, &PATH_MNT), pointer(root, &PATH_DENTRY)),
+        mnt,
+        dentry: pointer(from, &PATH_DENTRY),
+        top: pointer(mnt, &MNT_ROOT),
+        task: core::ptr::from_mut(task),
+        whole: false,
+    };
+    let walk_at: *mut Walk = &mut walk;
+    // verified once, and not once for each step (Linux 5.17)
+    // SAFETY: `up` is what the helper calls, with a pointer to the walk.
+    unsafe {
+        helper::bpf_loop(
+            DEEPEST,
+            up as extern "C" fn(u32, *mut Walk) -> u64 as *mut c_void,
+            walk_at.cast(),
+            0,
+        )
+    };
+    if !walk.whole {
         task.call.head.flags |= flag::CUT;
     }
     let size = task.used - begin;
     task.used = begin;
     put(task, piece::BASE, argument_number, size);
+}
+
+struct Walk {
+    root: (*const u8, *const u8),
+    mnt: *const u8,
+    dentry: *const u8,
+    /// The root of the mount.
+    top: *const u8,
+    task: *mut Task,
+    whole: bool,
+}
+
+const NEXT: u64 = 0;
+const STOP: u64 = 1;
+
+/// From a directory to the one above it.
+extern "C" fn up(_: u32, walk: *mut Walk) -> u64 {
+    // SAFETY: the helper passes what it was given.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
+        return STOP;
+    };
+    let (mnt, dentry) = (walk.mnt, walk.dentry);
+    if (mnt, dentry) == walk.root {
+        walk.whole = true;
+        return STOP;
+    }
+    let parent = pointer(dentry, &DENTRY_PARENT);
+    if dentry == walk.top || dentry == parent {
+        let mount = mnt.wrapping_sub(offset(&MOUNT_MNT));
+        let above = pointer(mount, &MOUNT_PARENT);
+        if above == mount || above.is_null() {
+            // it lies outside of the process's root
+            walk.whole = true;
+            return STOP;
+        }
+        walk.dentry = pointer(mount, &MOUNT_POINT);
+        walk.mnt = above.wrapping_add(offset(&MOUNT_MNT));
+        walk.top = pointer(walk.mnt, &MNT_ROOT);
+        return NEXT;
+    }
+    let name = pointer(dentry, &DENTRY_NAME);
+    // SAFETY: a task's storage, as long as the program runs.
+    let Some(task) = (unsafe { walk.task.as_mut() }) else {
+        return STOP;
+    };
+    let Some(to) = room(task) else { return STOP };
+    // SAFETY: at most PIECE bytes are written, with the NUL.
+    let size = unsafe { helper::bpf_probe_read_kernel_str(to.cast(), PIECE as u32, name.cast()) };
+    if size <= 0 {
+        return STOP;
+    }
+    task.used += size as u32 & (2 * PIECE as u32 - 1);
+    walk.dentry = parent;
+    NEXT
 }
 
 #[inline(always)]

@@ -24,7 +24,7 @@ pub const EXEC_FILE: usize = 512;
 pub const EXEC_ARGUMENTS: usize = 4096;
 pub const EXEC_ENVIRONMENT: usize = 4096;
 /// Each bucket holds twice the time of the one before; the first one less than 256 ns.
-pub const BUCKETS: usize = 24;
+pub const BUCKETS: usize = 32;
 pub const FIRST_BUCKET_BITS: u32 = 8;
 
 /// [`Head::kind`]. A number that is none of these is an event of its own on the user side.

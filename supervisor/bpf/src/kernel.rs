@@ -29,10 +29,13 @@ impl Kernel {
     }
 
     pub fn of(path: &Path) -> Result<Self, KernelError> {
-        let types = Btf::from_file(path).map_err(|error| KernelError::NoTypes {
+        let no_types = |error: String| KernelError::NoTypes {
             path: path.display().to_string(),
-            error: error.to_string(),
-        })?;
+            error,
+        };
+        // at once: its parser seeks before each type
+        let bytes = std::fs::read(path).map_err(|e| no_types(e.to_string()))?;
+        let types = Btf::from_bytes(&bytes).map_err(|e| no_types(e.to_string()))?;
         Ok(Self { types })
     }
 
