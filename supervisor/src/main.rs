@@ -17,6 +17,8 @@ mod layers;
 mod output;
 mod own;
 mod protect;
+#[cfg(test)]
+mod refused;
 mod remove;
 mod session;
 mod show;

@@ -1,14 +1,12 @@
 //! Removing a tree that hostile code wrote: of any depth and any modes, with three descriptors.
 
 use crate::protect::open_up;
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Entries taken from a directory at a time.
@@ -139,19 +137,19 @@ fn is_directory(at: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
 
 /// The next few.
 fn entries(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
-    let mut stream = Dir::openat(directory, c".", FOLDER, Mode::empty())?;
-    let mut out = Vec::new();
-    for entry in stream.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            out.push(OsStr::from_bytes(name).to_owned());
-        }
-        if out.len() == BATCH {
-            break;
-        }
-    }
-    Ok(out)
+    listed(directory.as_fd())?.take(BATCH).collect()
+}
+
+/// Every name in a directory. An error ends no list as if it were whole, which it does by
+/// readdir_r(3) as nix calls it.
+pub fn listed(
+    directory: BorrowedFd<'_>,
+) -> Result<impl Iterator<Item = Result<OsString, Errno>>, Errno> {
+    let errno = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(0));
+    // opened anew: read from its beginning
+    let itself = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let entries = std::fs::read_dir(itself).map_err(errno)?;
+    Ok(entries.map(move |entry| entry.map(|e| e.file_name()).map_err(errno)))
 }
 
 #[cfg(test)]
@@ -178,5 +176,21 @@ mod tests {
         assert_eq!(fs::read_to_string(place.join("kept")).unwrap(), "kept");
         assert_eq!(tree(&place.join("gone")), Ok(()));
         fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn what_can_not_be_listed_is_not_empty() {
+        let place = std::env::temp_dir().join(format!("stockade-listed-{}", std::process::id()));
+        fs::create_dir_all(place.join("a")).unwrap();
+        for name in ["a/file", "last"] {
+            fs::write(place.join(name), "x").unwrap();
+        }
+        let last = |path: &Path| tree_with_last(path, OsStr::new("last"));
+        let path = place.clone();
+        let refused = crate::refused::with("getdents64", nix::libc::ENOMEM, move || last(&path));
+        assert_eq!(refused, Err(Errno::ENOMEM));
+        assert!(place.join("last").exists() && place.join("a/file").exists());
+        assert_eq!(last(&place), Ok(()));
+        assert!(!place.exists());
     }
 }

@@ -1,7 +1,6 @@
 //! Moving a name out of a tree that hostile code wrote: by descriptor, through no link.
 
 use crate::remove;
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat};
@@ -10,7 +9,6 @@ use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -158,20 +156,6 @@ fn open(at: BorrowedFd<'_>, name: &OsStr, flags: OFlag) -> Result<OwnedFd, Errno
     openat(at, name, all, Mode::empty())
 }
 
-fn entries(directory: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let again = directory
-        .try_clone()
-        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
-    let mut out = Vec::new();
-    for entry in Dir::from_fd(again)?.iter() {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            out.push(name);
-        }
-    }
-    Ok(out)
-}
-
 fn copy(
     from: BorrowedFd<'_>,
     name: &OsStr,
@@ -193,9 +177,9 @@ fn copy(
             open(to, as_name, OFlag::O_DIRECTORY)?,
         );
         budget.depth = budget.depth.checked_sub(1).ok_or(Errno::EFBIG)?;
-        for entry in entries(&source)? {
-            let entry = OsStr::from_bytes(&entry);
-            copy(source.as_fd(), entry, target.as_fd(), entry, budget)?;
+        for entry in remove::listed(source.as_fd())? {
+            let entry = entry?;
+            copy(source.as_fd(), &entry, target.as_fd(), &entry, budget)?;
         }
         budget.depth += 1;
         return nix::sys::stat::fchmod(target, mode & permissions);
@@ -240,6 +224,30 @@ mod tests {
             directory(&place, &place.join("link/kept")).unwrap_err(),
             Errno::ELOOP
         );
+        fs::remove_dir_all(&place).unwrap();
+    }
+
+    #[test]
+    fn a_copy_that_lacks_something_takes_nothing_away() {
+        let place = std::env::temp_dir().join(format!("stockade-part-{}", std::process::id()));
+        fs::create_dir_all(place.join("a/d")).unwrap();
+        fs::create_dir_all(place.join("b")).unwrap();
+        fs::write(place.join("a/d/f"), "x").unwrap();
+        let moved = |place: &Path| {
+            let (a, b) = (place.join("a"), place.join("b"));
+            let (a, b) = (directory(&a, &a).unwrap(), directory(&b, &b).unwrap());
+            let (name, way) = (OsStr::new("d"), OsStr::new("part"));
+            move_copy(a.as_fd(), name, b.as_fd(), way, name)
+        };
+        let path = place.clone();
+        let refused = crate::refused::with("getdents64", nix::libc::EIO, move || moved(&path));
+        assert_eq!(refused, Err(Errno::EIO));
+        assert_eq!(fs::read_to_string(place.join("a/d/f")).unwrap(), "x");
+        assert!(!place.join("b/d").exists());
+        remove::tree(&place.join("b/part")).unwrap();
+        assert_eq!(moved(&place), Ok(()));
+        assert_eq!(fs::read_to_string(place.join("b/d/f")).unwrap(), "x");
+        assert!(!place.join("a/d").exists());
         fs::remove_dir_all(&place).unwrap();
     }
 }
