@@ -146,11 +146,8 @@ impl Record {
             if !(denied && stamp.is_file() && small) || sample(path) {
                 continue;
             }
-            match keep(path, folder, &self.original(folder, path)) {
-                // unreadable to the user: the agent is the user
-                Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {}
-                other => other.map_err(|e| Failure::file("keep the original of", path, e))?,
-            }
+            keep(path, folder, &self.original(folder, path))
+                .map_err(|e| Failure::file("keep the original of", path, e))?;
         }
         Ok(())
     }
@@ -212,20 +209,24 @@ fn written(folder: &Path, text: &[u8]) -> std::io::Result<Locks> {
     })
 }
 
-/// Whole or not at all.
-pub fn keep(path: &Path, folder: &Path, to: &Path) -> std::io::Result<()> {
-    let mut from = stamp::open(path)?;
+/// Whole or not at all; whether it is kept.
+pub fn keep(path: &Path, folder: &Path, to: &Path) -> std::io::Result<bool> {
+    let mut from = match stamp::open(path) {
+        // unreadable to the user: the agent is the user. EPERM says no such thing
+        Err(e) if e.raw_os_error() == Some(nix::libc::EACCES) => return Ok(false),
+        other => other?,
+    };
     let fresh = folder.join(".original");
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut copy = options.open(&fresh)?;
     let kept = std::io::copy(&mut Read::by_ref(&mut from).take(KEPT + 1), &mut copy)?;
     if kept > KEPT {
-        return std::fs::remove_file(fresh);
+        return std::fs::remove_file(fresh).map(|()| false);
     }
     let mode = from.metadata()?.mode() & 0o777;
     copy.set_permissions(Permissions::from_mode(mode))?;
-    std::fs::rename(fresh, to)
+    std::fs::rename(fresh, to).map(|()| true)
 }
 
 fn examples(name: &Path) -> bool {
@@ -333,4 +334,32 @@ fn unlocked(path: &Path) -> Option<File> {
     file.try_lock().ok()?;
     let (locked, there) = (file.metadata().ok()?, path.symlink_metadata().ok()?);
     ((locked.dev(), locked.ino()) == (there.dev(), there.ino())).then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::libc::{EACCES, EPERM};
+
+    #[test]
+    fn an_original_is_kept_unless_the_user_may_not_read_it() {
+        let place = std::env::temp_dir().join(format!("stockade-keep-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let (path, to) = (place.join("file"), place.join("kept"));
+        std::fs::write(&path, "text").unwrap();
+        let refused = |errno| {
+            let (path, folder, to) = (path.clone(), place.clone(), to.clone());
+            let kept = move || keep(&path, &folder, &to).map_err(|e| e.raw_os_error());
+            crate::refused::with("openat", errno, kept)
+        };
+        assert_eq!(refused(EACCES), Ok(false));
+        assert_eq!(refused(EPERM), Err(Some(EPERM)));
+        assert!(!to.exists());
+        assert!(keep(&path, &place, &to).unwrap());
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), "text");
+        let large = vec![b'x'; usize::try_from(KEPT).unwrap() + 1];
+        std::fs::write(&path, large).unwrap();
+        assert!(!keep(&path, &place, &to).unwrap());
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 }

@@ -128,12 +128,14 @@ impl Settled {
         }
         for (path, stamp) in self.seen.iter().chain(&self.ways) {
             let to = other.original(folder, path);
-            if !stamp.is_file() || record::keep(path, folder, &to).is_err() {
+            if !stamp.is_file() {
                 continue;
             }
             // that session may be changing it at this moment
-            if Stamp::of(&to).as_ref() != Some(stamp) {
-                std::fs::remove_file(to)?;
+            match record::keep(path, folder, &to) {
+                Ok(true) if Stamp::of(&to).as_ref() != Some(stamp) => std::fs::remove_file(to)?,
+                Err(error) if Stamp::of(path).as_ref() == Some(stamp) => return Err(error),
+                _ => {}
             }
         }
         Ok(())
