@@ -71,7 +71,7 @@ extern "C" fn each(n: u32, all: *mut All) -> u64 {
         pick.what,
         pick::ADDRESS_OUT | pick::BYTES_OUT | pick::RESULT_OUT | pick::STRINGS
     );
-    if after != (when == When::Before) {
+    if when == When::Only || after != (when == When::Before) {
         one(task, pick);
     } else if when == When::After && !after {
         // what was not there before is read after
