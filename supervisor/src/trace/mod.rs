@@ -7,8 +7,8 @@ use crate::exit::Failure;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 pub use selection::Selection;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 use stockade_abi::Tally;
@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Tracing {
     probes: Probes,
     reader: JoinHandle<Reader>,
-    over: Arc<AtomicBool>,
+    /// Closed: the reader looks once more and ends.
+    over: PipeWriter,
 }
 
 /// What is needed to begin.
@@ -56,15 +57,19 @@ pub struct Ended {
 impl Tracing {
     pub fn begin(wanted: Wanted) -> Result<Self, Failure> {
         let filter = wanted.selection.filter(wanted.agent);
-        let mut probes = Probes::load(wanted.options, &filter, &calls::shapes())?;
+        let probes = Probes::load(wanted.options, &filter, &calls::shapes())?;
+        Self::with(probes, wanted)
+    }
+
+    /// With programs that are loaded already.
+    pub fn with(mut probes: Probes, wanted: Wanted) -> Result<Self, Failure> {
         let records = probes.records()?;
-        let over = Arc::new(AtomicBool::new(false));
+        let (told, over) = std::io::pipe().map_err(Failure::Output)?;
         let mut reader = Reader {
             tracker: Tracker::new(wanted.session, clock(), wanted.begins),
             sinks: wanted.sinks,
             unwritten: 0,
         };
-        let told = Arc::clone(&over);
         let reader = std::thread::Builder::new()
             .name("events".into())
             .spawn(move || {
@@ -85,7 +90,7 @@ impl Tracing {
 
     /// Everything that was recorded until now is written.
     pub fn end(mut self) -> Result<Ended, Failure> {
-        self.over.store(true, Ordering::Release);
+        drop(self.over);
         let mut reader = self
             .reader
             .join()
@@ -111,10 +116,9 @@ fn clock() -> Clock {
 }
 
 impl Reader {
-    fn read(&mut self, mut records: Records, over: &AtomicBool) {
+    fn read(&mut self, mut records: Records, over: &PipeReader) {
+        let mut last = false;
         loop {
-            // before looking: what came until then is read
-            let last = over.load(Ordering::Acquire);
             let Self {
                 tracker,
                 sinks,
@@ -126,10 +130,15 @@ impl Reader {
             if last {
                 return;
             }
-            let mut fds = [PollFd::new(records.descriptor(), PollFlags::POLLIN)];
+            let mut fds = [
+                PollFd::new(records.descriptor(), PollFlags::POLLIN),
+                PollFd::new(over.as_fd(), PollFlags::POLLIN),
+            ];
             let timeout = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::MAX);
             // an error is looked through at once, as a time-out is
             poll(&mut fds, timeout).map(drop).unwrap_or(());
+            // what came until then is read once more
+            last = fds[1].revents().is_some_and(|r| !r.is_empty());
         }
     }
 

@@ -389,6 +389,11 @@ impl Session {
         Ok(())
     }
 
+    /// The agent's own process.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptors.agent.as_fd()
+    }
+
     /// The agent's process id as this process sees it; none when it has ended.
     pub fn agent(&self) -> Option<nix::unistd::Pid> {
         let path = format!("/proc/self/fdinfo/{}", self.descriptors.agent.as_raw_fd());
