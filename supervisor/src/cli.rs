@@ -35,9 +35,12 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Say whether an access is allowed, by which rule, and which line would change it
+    /// Say whether an access is allowed, by which rule, and which line would change it; without an object, what was
+    /// denied: inside a session in it, outside in the last one
     #[command(alias = "explain")]
     Why(Box<Why>),
+    /// Print the hook by which an agent tells its model what was denied in a tool call
+    Hooks(Hooks),
     /// Report every mistake of policy files, and how many names each pattern matches now
     Check(Check),
     /// Let the allow rules of the project's .stockade.toml count
@@ -85,8 +88,43 @@ pub struct Run {
     /// Take a workspace that holds the home
     #[arg(long)]
     pub force_workspace: bool,
+    /// Whether denials are recorded, with the rule of each: `auto` as root (or with CAP_BPF and CAP_PERFMON) unless
+    /// --quiet
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Denials::Auto)]
+    pub denials: Denials,
+    /// Write what changes something, executes, connects or is denied here, as JSON lines; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Hold nothing, and say at the end what would be denied
+    #[arg(long, conflicts_with_all = ["require", "sudo", "dry_run", "denials"])]
+    pub audit: bool,
+    /// With --audit: write what would be denied here, as Markdown
+    #[arg(long, value_name = "FILE", requires = "audit")]
+    pub summary: Option<PathBuf>,
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Denials {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HookOf {
+    Claude,
+    Codex,
+}
+
+#[derive(Debug, Args)]
+pub struct Hooks {
+    pub agent: HookOf,
+    /// What the hook runs: the denials since it was last asked, as the agent takes them; nothing where there is none
+    #[arg(long)]
+    pub tell: bool,
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +201,10 @@ impl From<Plan> for Run {
             sudo: false,
             keep_agent_sandbox,
             force_workspace,
+            denials: Denials::Never,
+            trace: None,
+            audit: false,
+            summary: None,
             command,
         }
     }
@@ -234,9 +276,10 @@ pub enum Verb {
 
 #[derive(Debug, Args)]
 pub struct Why {
-    pub verb: Verb,
+    #[arg(requires = "object")]
+    pub verb: Option<Verb>,
     /// A path, or HOST:PORT for connect
-    pub object: String,
+    pub object: Option<String>,
     #[command(flatten)]
     pub policy: PolicyOptions,
     /// For programs

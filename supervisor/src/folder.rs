@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use stockade_enforce::{Level, Plan, Source};
 
+/// What the session may read of its own folder.
+const OWN: &str = "own";
+
 /// `state/sessions/ID`.
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -34,12 +37,24 @@ impl Folder {
 
     /// What the plan needs on disk: overlays always, the folders of the session where no private
     /// mounts stand for them, with what the session may read about itself.
-    pub fn prepare(&self, plan: &Plan, texts: &[(&str, String)]) -> Result<(), Failure> {
+    /// `records`: a file for its denials too.
+    pub fn prepare(
+        &self,
+        plan: &Plan,
+        texts: &[(&str, String)],
+        records: bool,
+    ) -> Result<(), Failure> {
         for item in &plan.view {
             if let Source::Overlay { upper, work, .. } = &item.source {
                 make(upper)?;
                 make(work)?;
             }
+        }
+        if records {
+            make(&self.path.join(OWN))?;
+            let path = self.denials();
+            std::fs::File::create(&path)
+                .map_err(|e| Failure::file("write the session's folder", &path, e))?;
         }
         if plan.level == Level::Landlock {
             let below = |p: &&PathBuf| p.starts_with(&self.path);
@@ -47,7 +62,7 @@ impl Folder {
             for path in rules.map(|r| &r.path).filter(below) {
                 make(path)?;
             }
-            let own = self.path.join("own");
+            let own = self.path.join(OWN);
             make(&own)?;
             let bin = own.join("bin");
             make(&bin)?;
@@ -62,6 +77,11 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    /// What was denied, as the session reads it.
+    pub fn denials(&self) -> PathBuf {
+        self.path.join(OWN).join(crate::denials::record::FILE)
     }
 
     /// What is left is said: it is in the user's state folder, and nothing acts on it. The next run

@@ -5,6 +5,7 @@ mod agents;
 mod broker;
 mod cli;
 mod command;
+mod denials;
 mod exit;
 mod filters;
 mod finding;

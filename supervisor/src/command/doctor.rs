@@ -104,7 +104,7 @@ fn try_level(level: Level) -> Result<(), String> {
         if let Some(unmet) = plan.unmet.first() {
             return Err(format!("{}: {}", unmet.requirement, unmet.why));
         }
-        asked.folder.prepare(&plan, &[]).map_err(text)?;
+        asked.folder.prepare(&plan, &[], false).map_err(text)?;
         let outcome = launch(&plan, None)
             .map_err(|e| e.to_string())
             .and_then(|s| {

@@ -1,12 +1,17 @@
 //! One file a command.
 
 mod add;
+mod audit;
 mod check;
+mod checks;
 mod doctor;
 mod generate;
+mod hooks;
 mod policy;
 mod quarantine;
+mod recording;
 mod run;
+mod summary;
 mod trace;
 mod trust;
 mod why;
@@ -17,6 +22,7 @@ use crate::keeper;
 
 pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
+        Command::Run(run) if run.audit => audit::run(&run),
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => run::show(&(*plan).into()),
         Command::Stage { arguments } => stockade_enforce::stage(&arguments),
@@ -25,6 +31,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Trace(trace) => trace::run(&trace),
         Command::Begin { command } => crate::trace::begin::begin(&command),
         Command::Why(why) => why::run(&why),
+        Command::Hooks(hooks) => hooks::run(&hooks),
         Command::Check(check) => check::run(&check),
         Command::Trust(trust) => trust::run(&trust),
         Command::Policy(command) => policy::run(command),

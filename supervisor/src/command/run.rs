@@ -1,8 +1,12 @@
 //! `stockade run` and `stockade plan`.
 
+use super::checks::{check_file_size, check_umask, check_workspaces, say_links};
+use super::recording::{loading, sinks, watching};
+use super::summary::{say_all, say_denials, status, summary};
 use crate::agents::copyback::Prepared;
 use crate::agents::{self, Agent, Places};
 use crate::cli::{LevelName, Run};
+use crate::denials::record;
 use crate::exit::Failure;
 use crate::filters::Store;
 use crate::finding::Finding;
@@ -12,13 +16,12 @@ use crate::output::{complain, escaped};
 use crate::protect::Seen;
 use crate::session::{self, Over, Watch};
 use crate::{broker, installation, layers, own, protect, show};
-use nix::sys::resource::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use stockade_enforce::{
-    Exit, HostFacts, LaunchError, Level, Plan, Request, Session, Snapshot, Terminal, doubt,
-    environment, launch,
+    HostFacts, Item, LaunchError, Level, OWN, Plan, Request, Session, Snapshot, Source, Terminal,
+    doubt, environment, launch,
 };
 use stockade_policy::{Context, Policy, Sources};
 
@@ -35,6 +38,8 @@ pub struct Asked<'a> {
     terminal: Terminal,
     streams: session::Streams,
     keeps: bool,
+    /// Whether the session gets a file with its denials.
+    records: bool,
 }
 
 /// What one level makes of it.
@@ -78,6 +83,7 @@ impl<'a> Asked<'a> {
             agent,
             state,
             keeps,
+            records: false,
         })
     }
 
@@ -123,7 +129,10 @@ impl<'a> Asked<'a> {
         let texts = texts(&policy, &sources)?;
         let copies = places.map_or_else(Vec::new, |(_, places)| places.replaced);
         let seen = Seen::begin(&self.state);
-        let plan = self.plan(level, &policy, &texts, &copies, &seen.tree)?;
+        let mut plan = self.plan(level, &policy, &texts, &copies, &seen.tree)?;
+        if self.records && level == Level::Namespaces {
+            plan.view.push(self.denials_file());
+        }
         Ok(AtLevel {
             policy,
             plan,
@@ -131,6 +140,18 @@ impl<'a> Asked<'a> {
             copies,
             seen,
         })
+    }
+
+    /// The supervisor writes it while the session reads it.
+    fn denials_file(&self) -> Item {
+        Item {
+            at: Path::new(OWN).join(record::FILE),
+            source: Source::Host {
+                path: self.folder.denials(),
+                writable: false,
+            },
+            because: "what was denied".into(),
+        }
     }
 
     fn plan(
@@ -233,7 +254,7 @@ fn texts(policy: &Policy, sources: &Sources) -> Result<Vec<(&'static str, String
     ])
 }
 
-fn host_network(policy: &Policy) -> bool {
+pub fn host_network(policy: &Policy) -> bool {
     policy
         .setting("network.namespace")
         .is_some_and(|s| s.value == "host")
@@ -264,7 +285,11 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if own::read().is_some() {
         return Err(Failure::Usage("this runs in a session already, whose policy holds for everything it starts: run the command as it is".into()));
     }
-    let asked = Asked::new(run, true)?;
+    // loads while everything else is made ready
+    let loading = loading(run)?;
+    let mut asked = Asked::new(run, true)?;
+    asked.records = loading.is_some();
+    let sinks = sinks(run)?;
     if let Some(stream) = asked.streams.leads_on {
         return Err(Failure::Usage(format!(
             "standard {stream} is a directory: by it a session would reach the host's whole tree; pass a file or a pipe"
@@ -292,9 +317,17 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if let Some(mounts) = &mut mounts {
         watches.push(mounts);
     }
+    let watching = match loading {
+        Some(loading) => {
+            let (policy, plan) = (&at.policy, &at.plan);
+            watching(loading, run, &asked.folder, &session, policy, plan, sinks)?
+        }
+        None => None,
+    };
     // what can't be let go of is no reason to end a session that runs
     session::let_go().unwrap_or(());
     let over = session::attend(session, &at.plan, &mut watches);
+    let watched = watching.map(|w| w.end(&asked.state.join(record::FILE)));
     let mut findings = Vec::new();
     if let Some(copy_back) = copy_back {
         findings.extend(copy_back.finish());
@@ -310,7 +343,10 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if let Some(left) = &over.left {
         findings.push(Finding::grave(left.clone()));
     }
-    summary(run, &at, &over, &findings);
+    summary(run, &at.policy, &at.plan, &over, &findings);
+    if !run.quiet {
+        say_denials(&over, watched);
+    }
     Ok(over)
 }
 
@@ -414,7 +450,7 @@ type Launched = (
 );
 
 fn launched(asked: &Asked<'_>, at: &AtLevel, guard: &protect::Guard) -> Result<Launched, Failure> {
-    asked.folder.prepare(&at.plan, &at.texts)?;
+    asked.folder.prepare(&at.plan, &at.texts, asked.records)?;
     let home = &at.policy.context.home;
     let watch = |errno: nix::errno::Errno| Failure::file("watch", home, errno.into());
     let risky = asked.agent.as_ref().map_or(&[][..], |a| &a.risky);
@@ -446,130 +482,6 @@ fn say_level(level: Level, refused: Option<&(Level, LaunchError)>) {
         "stockade: level {level} ({}); `stockade doctor` says what would lift it",
         escaped(&why)
     ));
-}
-
-fn summary(run: &Run, at: &AtLevel, over: &Over, findings: &[Finding]) {
-    let grave = findings.iter().any(|f| f.grave);
-    if run.quiet && !grave {
-        return;
-    }
-    say_all(findings);
-    if run.quiet {
-        return;
-    }
-    for id in &at.policy.ignored {
-        complain(&format!(
-            "stockade: not counted, {}: {}",
-            if id.as_str().starts_with("project:") {
-                "the project's file is not trusted"
-            } else {
-                "a layer below is final"
-            },
-            escaped(id.as_str())
-        ));
-    }
-    if over.timed_out {
-        let seconds = at.plan.wall.unwrap_or(0);
-        complain(&format!("stockade: ended after {seconds} s (limits.wall)"));
-    }
-    if matches!(over.result, Ok(Exit::OutOfMemory)) {
-        let bytes = at.plan.memory.unwrap_or(0);
-        complain(&format!(
-            "stockade: ended by the kernel: the session used more than {bytes} bytes of memory (limits.memory)"
-        ));
-    }
-    if host_network(&at.policy) {
-        complain("stockade: the host's network was reachable, unfiltered (network.namespace)");
-    }
-    if matches!(&over.result, Ok(Exit::Code(code)) if *code != 0) {
-        complain(
-            "stockade: denials are not visible at this level: `stockade why read|write|exec|connect OBJECT`",
-        );
-    }
-}
-
-fn say_all(findings: &[Finding]) {
-    for finding in findings {
-        let text = escaped(&finding.text);
-        complain(&if finding.grave && crate::output::colour() {
-            format!("\x1b[31mstockade: {text}\x1b[0m")
-        } else {
-            format!("stockade: {text}")
-        });
-    }
-}
-
-fn status(over: Over) -> Result<u8, Failure> {
-    Ok(match over.result? {
-        // as timeout(1) says it
-        Exit::Signal(_) | Exit::OutOfMemory if over.timed_out => 124,
-        Exit::OutOfMemory => {
-            let signal = nix::sys::signal::Signal::SIGKILL as i32;
-            session::end_by(signal);
-            u8::try_from(128 + signal).unwrap_or(u8::MAX)
-        }
-        Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
-        Exit::Signal(signal) => {
-            session::end_by(signal);
-            // of a signal that does not end a process: as a shell says it
-            u8::try_from(128 + signal).unwrap_or(u8::MAX)
-        }
-    })
-}
-
-/// The filter, the plan and the record of a session are files, most of them in memory.
-fn check_file_size() -> Result<(), Failure> {
-    const NEEDED: u64 = 1 << 20;
-    match getrlimit(Resource::RLIMIT_FSIZE) {
-        Ok((soft, _)) if soft < NEEDED => Err(Failure::Usage(format!(
-            "files may have {soft} bytes at most here (ulimit -f): a session needs {NEEDED}; limits.file_size of a policy limits the command alone"
-        ))),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Nothing that is made by such a mask could be entered, the session's own directories neither.
-fn check_umask() -> Result<(), Failure> {
-    use nix::sys::stat::{Mode, umask};
-    let mask = umask(Mode::empty());
-    umask(mask);
-    if mask.intersects(Mode::S_IRWXU) {
-        return Err(Failure::Usage(format!(
-            "the umask {:04o} takes rights from the user that stockade runs as: set another (umask 022)",
-            mask.bits()
-        )));
-    }
-    Ok(())
-}
-
-/// A workspace that is everything, or the home itself, protects nothing.
-fn check_workspaces(context: &Context, forced: bool) -> Result<(), Failure> {
-    for workspace in &context.workspaces {
-        let holds_home = context.home.starts_with(workspace);
-        if holds_home && !forced {
-            return Err(Failure::Usage(format!(
-                "the workspace {} holds the home: everything there would be writable; name a directory with -w, or force it with --force-workspace",
-                escaped(&workspace.display().to_string())
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// A workspace that was named by a link is known inside by its real name alone.
-fn say_links(run: &Run, context: &Context) {
-    for (asked, real) in run.policy.workspaces.iter().zip(&context.workspaces) {
-        let given = std::path::absolute(asked).unwrap_or_else(|_| asked.clone());
-        // a name with `..` is no link
-        let same = given.components().eq(real.components());
-        if !same && !given.components().any(|c| c == Component::ParentDir) {
-            complain(&format!(
-                "stockade: the workspace {} is {}",
-                escaped(&given.to_string_lossy()),
-                escaped(&real.to_string_lossy())
-            ));
-        }
-    }
 }
 
 /// What `run` would do, at the highest level that the facts allow.

@@ -1,30 +1,83 @@
 //! `stockade why`: verdict, rule, and the line that would change it.
 
 use crate::cli::{Verb, Why};
+use crate::denials::{self, change, record};
 use crate::exit::Failure;
 use crate::layers;
 use crate::output::{escaped, say};
-use std::collections::BTreeSet;
+use crate::own;
 use std::path::{Path, PathBuf};
 use stockade_policy::{
-    Access, Decision, FileOperation, Glob, NetworkRule, Peer, Policy, Protocol, Rule, Verdict,
+    Access, Decision, FileOperation, NetworkRule, Peer, Policy, Protocol, Verdict,
 };
 
 pub fn run(why: &Why) -> Result<u8, Failure> {
+    match (why.verb, &why.object) {
+        (Some(verb), Some(object)) => one(why, verb, object),
+        (None, _) | (_, None) => denied(why.json),
+    }
+}
+
+/// Where the denials of this session are, or of the last one.
+pub fn recorded() -> Option<PathBuf> {
+    if own::inside() {
+        let folder = std::env::var_os("STOCKADE_OWN")?;
+        return Some(Path::new(&folder).join(record::FILE));
+    }
+    let home = layers::home().ok()?;
+    Some(layers::state(&home).join(record::FILE))
+}
+
+/// What was denied, the newest last.
+fn denied(json: bool) -> Result<u8, Failure> {
+    let place = if own::inside() {
+        "this session"
+    } else {
+        "the last session"
+    };
+    let path = recorded();
+    let read = if own::inside() {
+        record::settled
+    } else {
+        record::read
+    };
+    let Some(Ok(denials)) = path.as_deref().map(read) else {
+        let why = format!(
+            "the denials of {place} were not recorded: it takes root, or CAP_BPF and CAP_PERFMON, when it starts; `stockade why read|write|exec|connect OBJECT` says what a rule decides"
+        );
+        return Err(Failure::Usage(why));
+    };
+    if json {
+        for denial in &denials {
+            let line = serde_json::to_string(denial).map_err(|e| Failure::Output(e.into()))?;
+            say(&line)?;
+        }
+        return Ok(0);
+    }
+    if denials.is_empty() {
+        say(&format!("nothing was denied in {place}"))?;
+    }
+    for denial in &denials {
+        say(&escaped(&format!("denied  {}", denials::said(denial))))?;
+    }
+    Ok(0)
+}
+
+fn one(why: &Why, verb: Verb, asked: &str) -> Result<u8, Failure> {
     let policy = layers::policy(&why.policy)?;
-    let path = match why.verb {
+    let path = match verb {
         Verb::Connect => None,
-        Verb::Read | Verb::Write | Verb::Exec => Some(object(&why.object, &policy.context.home)?),
+        Verb::Read | Verb::Write | Verb::Exec => Some(object(asked, &policy.context.home)?),
     };
     let file = |operation, path| policy.decide(&Access::File { operation, path });
-    let decision = match (why.verb, path.as_deref()) {
+    let decision = match (verb, path.as_deref()) {
         (Verb::Read, Some(path)) => file(FileOperation::Read, path),
         (Verb::Write, Some(path)) => file(FileOperation::Write, path),
         (Verb::Exec, Some(path)) => policy.decide(&Access::Exec {
             path,
             written: false,
         }),
-        (Verb::Connect, _) | (_, None) => connect(&policy, &why.object)?,
+        (Verb::Connect, _) | (_, None) => connect(&policy, asked)?,
     };
     let Decision { verdict, rule } = &decision;
     let decided = policy.rules().iter().find(|r| r.id == *rule);
@@ -33,12 +86,11 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
     let line = match decided {
         // of equal patterns the stricter decides, so allowing the name beside would not do
         Some(rule) if rule.key.name == "protect" => {
-            taken_away(&policy, path.as_deref().unwrap_or(Path::new("/")))
+            change::taken_away(&policy, path.as_deref().unwrap_or(Path::new("/")))
         }
         _ => {
             let shown = path.map(|p| p.to_string_lossy().into_owned());
-            let object = shown.as_deref().unwrap_or(&why.object);
-            change(why.verb, object, *verdict)
+            changed(verb, shown.as_deref().unwrap_or(asked), *verdict)
         }
     };
     if why.json {
@@ -46,15 +98,11 @@ pub fn run(why: &Why) -> Result<u8, Failure> {
         say(&value.to_string())?;
         return Ok(0);
     }
-    let word = match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Ask => "ask",
-        Verdict::Deny => "deny",
-    };
     say(&format!(
-        "{word}  {} {}",
-        format!("{:?}", why.verb).to_lowercase(),
-        escaped(&why.object)
+        "{}  {} {}",
+        denials::word(*verdict),
+        format!("{verb:?}").to_lowercase(),
+        escaped(asked)
     ))?;
     say(&format!("rule     {}", escaped(rule.as_str())))?;
     if let Some(because) = because {
@@ -133,21 +181,7 @@ fn connect(policy: &Policy, text: &str) -> Result<Decision, Failure> {
     }
 }
 
-/// The line that takes away what protects the name: more than one layer may.
-fn taken_away(policy: &Policy, path: &Path) -> String {
-    let covers = |r: &&Rule| !r.report && r.globs.iter().any(|g| g.covers(path));
-    let rules: Vec<_> = policy.of("filesystem", "protect").filter(covers).collect();
-    let texts: BTreeSet<_> = rules.iter().map(|r| format!("!{}", r.text)).collect();
-    let highest = rules.iter().max_by_key(|r| r.rank);
-    let layer = highest.and_then(|r| r.id.as_str().split_once(':'));
-    format!(
-        "[filesystem] protect = {}    # in a layer above {}",
-        serde_json::json!(texts),
-        layer.unwrap_or_default().0
-    )
-}
-
-fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
+fn changed(verb: Verb, object: &str, verdict: Verdict) -> String {
     let (table, allow, deny) = match verb {
         Verb::Read => ("filesystem", "read", "deny_read"),
         Verb::Write => ("filesystem", "write", "deny_write"),
@@ -159,10 +193,8 @@ fn change(verb: Verb, object: &str, verdict: Verdict) -> String {
     } else {
         allow
     };
-    let object = match verb {
-        Verb::Connect => object.to_owned(),
-        // the name itself, not a pattern
-        Verb::Read | Verb::Write | Verb::Exec => Glob::literally(object),
-    };
-    format!("[{table}] {key} = [{}]", serde_json::json!(object))
+    match verb {
+        Verb::Connect => change::line(table, key, object),
+        Verb::Read | Verb::Write | Verb::Exec => change::path(table, key, Path::new(object)),
+    }
 }

@@ -1,6 +1,7 @@
 //! Which calls are recorded: strace(1)'s expressions.
 
 use crate::exit::Failure;
+use nix::libc;
 use stockade_abi::{CALLS, ERRNOS, Filter};
 use stockade_events::calls::{self, Class, TABLE};
 use zerocopy::FromZeros;
@@ -14,7 +15,21 @@ pub struct Selection {
     pub counted: bool,
     /// Only what fails.
     pub failed_only: bool,
+    /// With which errnos something fails that is recorded for that.
+    errnos: [u64; ERRNOS / 64],
 }
+
+/// What a refusal can look like (docs/errors.md).
+const REFUSALS: &[i32] = &[
+    libc::EACCES,
+    libc::EPERM,
+    libc::EROFS,
+    libc::EXDEV,
+    libc::EBUSY,
+    libc::ENOENT,
+    libc::ENETUNREACH,
+    libc::ECONNREFUSED,
+];
 
 fn put(set: &mut [u64; CALLS / 64], number: i64, is: bool) {
     let Some(n) = usize::try_from(number).ok().filter(|n| *n < CALLS) else {
@@ -35,6 +50,7 @@ impl Selection {
             writing: [0; CALLS / 64],
             counted: false,
             failed_only: false,
+            errnos: [u64::MAX; ERRNOS / 64],
         }
     }
 
@@ -47,7 +63,6 @@ impl Selection {
     }
 
     /// What changes something for others, starts something, talks to somebody, or fails.
-    #[expect(dead_code, reason = "a session's own tracing uses it")]
     pub fn default_set() -> Self {
         let mut out = Self::nothing();
         for call in TABLE {
@@ -61,6 +76,18 @@ impl Selection {
             put(&mut out.failed, call.number, is(Class::File));
         }
         out
+    }
+
+    /// What a session may have been refused, whatever else is recorded.
+    pub fn and_refusals(mut self) -> Self {
+        self.failed = [u64::MAX; CALLS / 64];
+        self.errnos = [0; ERRNOS / 64];
+        for errno in REFUSALS {
+            if let Ok(n) = usize::try_from(*errno) {
+                self.errnos[n / 64] |= 1 << (n % 64);
+            }
+        }
+        self
     }
 
     /// Each `-e` as strace(1) takes it: `trace=SET`, or SET alone; SET is names and classes joined by commas, all of it
@@ -134,7 +161,7 @@ impl Selection {
         } else {
             self.writing
         };
-        filter.errnos = [u64::MAX; ERRNOS / 64];
+        filter.errnos = self.errnos;
         filter.counted = u32::from(self.counted);
         filter.processes = 1;
         if let Some((device, inode)) = agent {

@@ -1,0 +1,453 @@
+//! Puts what failed to the reference semantics: a refusal is what the policy denies and what this level answers that
+//! with (docs/errors.md), both.
+
+use super::access::{Attempt, Operation, attempts};
+use super::view::{Found, View, is};
+use super::{calls, change, sockets};
+use nix::errno::Errno;
+use nix::sys::stat::SFlag;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use stockade_enforce::{Level, OWN};
+use stockade_events::{Address, Argument};
+use stockade_policy::{Access, Decision, FileOperation, Policy, RuleId, Verdict};
+
+/// One refused access, with the rule that refuses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub verb: &'static str,
+    pub object: String,
+    pub rule: RuleId,
+    /// The line that would allow it; none where no line does.
+    pub change: Option<String>,
+    /// It looks as if nothing were there.
+    pub hidden: bool,
+}
+
+/// A call that failed.
+pub struct Failed<'a> {
+    pub call: &'a str,
+    pub arguments: &'a [Argument],
+    pub errno: Errno,
+    /// By a system call filter.
+    pub filtered: bool,
+}
+
+pub struct Judge {
+    pub policy: Policy,
+    level: Level,
+    view: View,
+    host: View,
+    /// The supervisor performs calls on sockets: a filter sends them to it.
+    performed: bool,
+    /// Processes of the session, as this level numbers them.
+    inside: HashSet<u32>,
+}
+
+/// Whether the policy puts something of the session's own in the place of the host's.
+fn replaced(policy: &Policy, decision: &Decision) -> bool {
+    let rule = policy.rules().iter().find(|r| r.id == decision.rule);
+    rule.is_some_and(|r| r.key.table == "filesystem" && r.key.name == "private")
+}
+
+pub fn verb(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Look | Operation::Read => "read",
+        Operation::Write => "write",
+        Operation::Create => "create",
+        Operation::Remove => "remove",
+        Operation::Metadata => "metadata",
+        Operation::Exec => "exec",
+    }
+}
+
+/// As the reference semantics knows it.
+fn of(operation: Operation) -> FileOperation {
+    match operation {
+        Operation::Look | Operation::Read | Operation::Exec => FileOperation::Read,
+        Operation::Write => FileOperation::Write,
+        Operation::Create => FileOperation::Create,
+        Operation::Remove => FileOperation::Remove,
+        Operation::Metadata => FileOperation::Metadata,
+    }
+}
+
+impl Judge {
+    pub fn new(policy: Policy, level: Level, performed: bool, view: View) -> std::io::Result<Self> {
+        Ok(Self {
+            policy,
+            level,
+            view,
+            host: View::host()?,
+            performed,
+            inside: HashSet::new(),
+        })
+    }
+
+    pub fn begins(&mut self, process: u32) {
+        self.inside.insert(process);
+    }
+
+    pub fn refusal(&self, failed: &Failed<'_>) -> Option<Refusal> {
+        let Failed {
+            call,
+            arguments,
+            errno,
+            filtered,
+        } = failed;
+        let performed = self.performed && matches!(*call, "bind" | "connect" | "listen");
+        if *filtered && !performed {
+            // what a filter does not know is answered with ENOSYS, so that programs take another way
+            return (*errno == Errno::EPERM).then(|| calls::refused(&self.policy, call, arguments));
+        }
+        attempts(call, arguments)
+            .iter()
+            .find_map(|attempt| self.one(attempt, *errno))
+    }
+
+    fn one(&self, attempt: &Attempt<'_>, errno: Errno) -> Option<Refusal> {
+        match attempt {
+            Attempt::File {
+                operation,
+                path,
+                follow,
+            } => self.file(*operation, path, *follow, errno),
+            Attempt::Move { link, from, to } => self.moved(*link, from, to, errno),
+            Attempt::Connect { address, datagram } => self.connect(address, *datagram, errno),
+            Attempt::Process { id, ptrace } => self.process(*id, *ptrace, errno),
+        }
+    }
+
+    fn decide(&self, operation: Operation, path: &Path, written: bool) -> Decision {
+        self.policy.decide(&match operation {
+            Operation::Exec => Access::Exec { path, written },
+            _ => Access::File {
+                operation: of(operation),
+                path,
+            },
+        })
+    }
+
+    /// Refused, where this is what refuses it.
+    fn denied(
+        &self,
+        operation: Operation,
+        path: &Path,
+        hidden: bool,
+        written: bool,
+    ) -> Option<Refusal> {
+        let decision = self.decide(operation, path, written);
+        let own = replaced(&self.policy, &decision);
+        // the session's own directory is there; the host's names below it are not
+        if decision.verdict != Verdict::Deny && !(own && hidden) {
+            return None;
+        }
+        let line = match operation {
+            Operation::Exec => change::exec(&self.policy, path),
+            _ if own => change::path("filesystem", "read", path),
+            other => change::file(&self.policy, of(other), path),
+        };
+        Some(Refusal {
+            verb: verb(operation),
+            object: path.to_string_lossy().into_owned(),
+            rule: decision.rule,
+            change: Some(line),
+            hidden,
+        })
+    }
+
+    fn file(
+        &self,
+        operation: Operation,
+        path: &Path,
+        follow: bool,
+        errno: Errno,
+    ) -> Option<Refusal> {
+        let found = self.view.find(path, follow)?;
+        if errno == Errno::ENOENT {
+            return self.hidden(operation, &found, follow);
+        }
+        if operation == Operation::Create && found.there.is_some() {
+            return None; // and not made: what it is opened for decides
+        }
+        let changes = matches!(
+            operation,
+            Operation::Write | Operation::Create | Operation::Remove | Operation::Metadata
+        );
+        match (self.level, errno) {
+            (Level::Namespaces, Errno::EROFS) if changes => {
+                self.denied(operation, &found.real, false, false)
+            }
+            (Level::Namespaces, Errno::EBUSY) if operation == Operation::Remove => {
+                self.denied(operation, &found.real, false, false)
+            }
+            (Level::Namespaces, Errno::EACCES) if operation == Operation::Exec => {
+                let noexec = found.there.as_ref().is_some_and(|t| t.noexec);
+                self.denied(operation, &found.real, false, false)
+                    .or_else(|| self.denied(operation, &found.real, false, noexec))
+            }
+            // a cover that nobody may read stands over it
+            (Level::Namespaces, Errno::EACCES) => {
+                let covered = self.denied(Operation::Read, &found.real, false, false)?;
+                let verb = verb(operation);
+                Some(Refusal { verb, ..covered })
+            }
+            (Level::Landlock, Errno::EACCES) => self.by_landlock(operation, &found),
+            _ => None,
+        }
+    }
+
+    fn by_landlock(&self, operation: Operation, found: &Found) -> Option<Refusal> {
+        // no right of Landlock is about these
+        if matches!(operation, Operation::Look | Operation::Metadata) {
+            return None;
+        }
+        if let Some(refusal) = self.of_a_process(&found.real) {
+            return Some(refusal);
+        }
+        // the host's file stands where the policy has a directory of the session's own
+        self.denied(operation, &found.real, true, false)
+            .map(|refusal| Refusal {
+                hidden: false,
+                ..refusal
+            })
+    }
+
+    /// What is not there for the session, and is there for the host.
+    fn hidden(&self, operation: Operation, found: &Found, follow: bool) -> Option<Refusal> {
+        let own = [Path::new("/proc"), Path::new(OWN)];
+        if self.level != Level::Namespaces
+            || found.there.is_some()
+            || own.iter().any(|o| found.real.starts_with(o))
+        {
+            return None;
+        }
+        let host = self.host.find(&found.real, follow)?;
+        let there = if operation == Operation::Create {
+            let directory = host.real.parent()?;
+            self.host.thing(directory).is_some() && self.view.thing(directory).is_none()
+        } else {
+            host.there.is_some()
+        };
+        if !there {
+            return None;
+        }
+        self.denied(operation, &host.real, true, false)
+    }
+
+    fn moved(&self, link: bool, from: &Path, to: &Path, errno: Errno) -> Option<Refusal> {
+        let (old, new) = (self.view.find(from, false)?, self.view.find(to, false)?);
+        if errno == Errno::ENOENT {
+            let hidden = |found| self.hidden(Operation::Remove, found, false);
+            let made = || self.hidden(Operation::Create, &new, false);
+            return hidden(&old).or_else(made);
+        }
+        let explained = match self.level {
+            Level::Namespaces => matches!(errno, Errno::EROFS | Errno::EXDEV | Errno::EBUSY),
+            Level::Landlock => matches!(errno, Errno::EACCES | Errno::EXDEV),
+        };
+        let (from, to) = (old.real.as_path(), new.real.as_path());
+        let access = if link {
+            Access::Link { from, to }
+        } else {
+            Access::Rename { from, to }
+        };
+        let decision = self.policy.decide(&access);
+        if !explained || decision.verdict != Verdict::Deny {
+            return None;
+        }
+        let entry = |path| {
+            let operation = FileOperation::Remove;
+            self.policy.decide(&Access::File { operation, path })
+        };
+        let object = if entry(from).verdict == Verdict::Deny {
+            from
+        } else {
+            to
+        };
+        let change = if entry(object).verdict == Verdict::Deny {
+            Some(change::file(&self.policy, FileOperation::Remove, object))
+        } else {
+            None // each name may be changed by itself
+        };
+        Some(Refusal {
+            verb: if link { "link" } else { "rename" },
+            object: object.to_string_lossy().into_owned(),
+            rule: decision.rule,
+            change,
+            hidden: false,
+        })
+    }
+
+    fn connect(&self, address: &Address, datagram: bool, errno: Errno) -> Option<Refusal> {
+        let (host, port) = match address {
+            Address::Inet { host, port } | Address::Inet6 { host, port } => (host, *port),
+            Address::Unix { path } => return self.unix(&path.0, errno),
+            Address::Abstract { name } => {
+                let expected = match self.level {
+                    Level::Namespaces => Errno::ECONNREFUSED,
+                    Level::Landlock => Errno::EPERM,
+                };
+                let theirs =
+                    errno == expected && sockets::host_listens(&sockets::in_abstract(&name.0));
+                return theirs.then(|| sockets::refused_abstract(&name.lossy()));
+            }
+            _ => return None,
+        };
+        if !matches!(errno, Errno::ENETUNREACH | Errno::EPERM | Errno::EACCES) {
+            return None;
+        }
+        sockets::refused(&self.policy, host, port, datagram)
+    }
+
+    fn unix(&self, path: &[u8], errno: Errno) -> Option<Refusal> {
+        use std::os::unix::ffi::OsStrExt;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        // which directory is meant is not recorded
+        if !path.is_absolute() {
+            return None;
+        }
+        let found = self.view.find(&path, true)?;
+        if errno == Errno::ENOENT {
+            let refusal = self.hidden(Operation::Look, &found, true)?;
+            let host = self.host.find(&found.real, true)?;
+            let socket = host.there.is_some_and(|t| is(&t.stat, SFlag::S_IFSOCK));
+            return socket.then(|| Refusal {
+                verb: "connect",
+                change: Some(change::path("network", "unix", &host.real)),
+                ..refusal
+            });
+        }
+        if errno != Errno::EACCES {
+            return None;
+        }
+        let object = found.real.as_path();
+        let decision = self.policy.decide(&Access::Unix { path: object });
+        let rule = if decision.verdict == Verdict::Deny {
+            decision.rule
+        } else {
+            // it stands in a tree that the session may write, and is not the session's
+            let may = found
+                .there
+                .as_ref()
+                .is_none_or(|t| t.stat.st_mode & 0o222 != 0);
+            let name = sockets::in_tree(object);
+            (may && sockets::host_listens(&name)).then(sockets::of_the_host)?
+        };
+        Some(Refusal {
+            verb: "connect",
+            object: object.to_string_lossy().into_owned(),
+            rule,
+            change: Some(change::path("network", "unix", object)),
+            hidden: false,
+        })
+    }
+
+    fn process(&self, id: i64, ptrace: bool, errno: Errno) -> Option<Refusal> {
+        // elsewhere there is no such process (ESRCH), and what number is meant nobody knows
+        if self.level != Level::Landlock || errno != Errno::EPERM || self.is_inside(id) {
+            return None;
+        }
+        Some(self.outside(id, ptrace))
+    }
+
+    fn is_inside(&self, id: i64) -> bool {
+        u32::try_from(id).is_ok_and(|id| self.inside.contains(&id))
+    }
+
+    fn outside(&self, id: i64, ptrace: bool) -> Refusal {
+        let inside = false;
+        let decision = self.policy.decide(&Access::Process { inside, ptrace });
+        Refusal {
+            verb: if ptrace { "ptrace" } else { "signal" },
+            object: format!("process {id}"),
+            rule: decision.rule,
+            change: None,
+            hidden: false,
+        }
+    }
+
+    /// /proc/PID/… of a process outside.
+    fn of_a_process(&self, path: &Path) -> Option<Refusal> {
+        let mut names = path.strip_prefix("/proc").ok()?.components();
+        let id: i64 = names.next()?.as_os_str().to_str()?.parse().ok()?;
+        names.next()?;
+        if self.is_inside(id) {
+            return None;
+        }
+        Some(Refusal {
+            verb: "read",
+            object: path.to_string_lossy().into_owned(),
+            ..self.outside(id, true)
+        })
+    }
+
+    /// What the policy says of a call that went through, or of one that is not confined: the strictest of its parts.
+    pub fn verdict(&self, call: &str, arguments: &[Argument]) -> Option<(Refusal, Verdict)> {
+        let all = attempts(call, arguments);
+        let mut out: Option<(Refusal, Verdict)> = None;
+        for attempt in &all {
+            let Some(one) = self.judged(attempt) else {
+                continue;
+            };
+            if out.as_ref().is_none_or(|(_, verdict)| one.1 > *verdict) {
+                out = Some(one);
+            }
+        }
+        out
+    }
+
+    fn judged(&self, attempt: &Attempt<'_>) -> Option<(Refusal, Verdict)> {
+        let refusal = |verb, path: &Path, decision: &Decision, change| Refusal {
+            verb,
+            object: path.to_string_lossy().into_owned(),
+            rule: decision.rule.clone(),
+            change,
+            hidden: false,
+        };
+        match attempt {
+            Attempt::File {
+                operation,
+                path,
+                follow,
+            } => {
+                let found = self.view.find(path, *follow)?;
+                let decision = self.decide(*operation, &found.real, false);
+                let line = match operation {
+                    Operation::Exec => change::exec(&self.policy, &found.real),
+                    other => change::file(&self.policy, of(*other), &found.real),
+                };
+                let out = refusal(verb(*operation), &found.real, &decision, Some(line));
+                Some((out, decision.verdict))
+            }
+            Attempt::Move { link, from, to } => {
+                let (old, new) = (self.view.find(from, false)?, self.view.find(to, false)?);
+                let (from, to) = (old.real.as_path(), new.real.as_path());
+                let (verb, access) = if *link {
+                    ("link", Access::Link { from, to })
+                } else {
+                    ("rename", Access::Rename { from, to })
+                };
+                let decision = self.policy.decide(&access);
+                let line = change::file(&self.policy, FileOperation::Remove, to);
+                Some((refusal(verb, to, &decision, Some(line)), decision.verdict))
+            }
+            Attempt::Connect { address, datagram } => match address {
+                Address::Inet { host, port } | Address::Inet6 { host, port } => {
+                    sockets::judged(&self.policy, host, *port, *datagram)
+                }
+                Address::Unix { path } => {
+                    use std::os::unix::ffi::OsStrExt;
+                    let path = Path::new(std::ffi::OsStr::from_bytes(&path.0));
+                    let found = self.view.find(path, true).filter(|_| path.is_absolute())?;
+                    let decision = self.policy.decide(&Access::Unix { path: &found.real });
+                    let line = change::path("network", "unix", &found.real);
+                    let out = refusal("connect", &found.real, &decision, Some(line));
+                    Some((out, decision.verdict))
+                }
+                _ => None,
+            },
+            Attempt::Process { .. } => None,
+        }
+    }
+}
