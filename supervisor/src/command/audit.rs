@@ -1,9 +1,9 @@
 //! `stockade run --audit`: the command runs as without stockade, and what the policy would deny is said at the end.
 
+use super::run::Asked;
 use crate::cli::Run;
 use crate::denials::audit::{self, Audit, Found};
 use crate::exit::Failure;
-use crate::layers;
 use crate::output::{complain, escaped, say};
 use crate::trace::begin::Waiting;
 use crate::trace::{Selection, Tracing, Wanted};
@@ -18,10 +18,12 @@ use stockade_bpf::Options;
 const OBJECTS: usize = 12;
 
 pub fn run(run: &Run) -> Result<u8, Failure> {
-    let policy = layers::policy(&run.policy)?;
+    // as the strongest level would have it
+    let at = Asked::new(run, false)?.likely()?;
+    let (policy, view) = (at.policy, at.plan.view);
     let audit = Audit::default();
     let sink = audit
-        .sink(policy.clone())
+        .sink(policy.clone(), view)
         .map_err(|e| Failure::file("look into", Path::new("/"), e))?;
     let waiting = Waiting::new(&run.command)?;
     let process = waiting.pid();

@@ -99,6 +99,15 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// At the highest level that the facts allow.
+    pub fn likely(&self) -> Result<AtLevel, Failure> {
+        let levels = self.levels();
+        let level = levels
+            .first()
+            .ok_or_else(|| Failure::Unmet("no level is possible here".into()))?;
+        self.at(*level)
+    }
+
     fn agent_places(&self, level: Level, agent: &Agent) -> Result<Places, Failure> {
         let places = match level {
             Level::Namespaces => agent.places(&self.context),
@@ -328,6 +337,22 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     session::let_go().unwrap_or(());
     let over = session::attend(session, &at.plan, &mut watches);
     let watched = watching.map(|w| w.end(&asked.state.join(record::FILE)));
+    let findings = settle(&asked, copy_back, mounts, guard, &over);
+    summary(run, &at.policy, &at.plan, &over, &findings);
+    if !run.quiet {
+        say_denials(&over, watched);
+    }
+    Ok(over)
+}
+
+/// What the session left is compared, copied back and removed.
+fn settle(
+    asked: &Asked<'_>,
+    copy_back: Option<agents::copyback::CopyBack>,
+    mounts: Option<protect::MountsAgain>,
+    guard: protect::Guard,
+    over: &Over,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(copy_back) = copy_back {
         findings.extend(copy_back.finish());
@@ -343,11 +368,7 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if let Some(left) = &over.left {
         findings.push(Finding::grave(left.clone()));
     }
-    summary(run, &at.policy, &at.plan, &over, &findings);
-    if !run.quiet {
-        say_denials(&over, watched);
-    }
-    Ok(over)
+    findings
 }
 
 /// What differs from what was asked.
@@ -486,12 +507,7 @@ fn say_level(level: Level, refused: Option<&(Level, LaunchError)>) {
 
 /// What `run` would do, at the highest level that the facts allow.
 pub fn show(run: &Run) -> Result<u8, Failure> {
-    let asked = Asked::new(run, false)?;
-    let level = *asked
-        .levels()
-        .first()
-        .ok_or_else(|| Failure::Unmet("no level is possible here".into()))?;
-    show::plan(&asked.at(level)?.plan, run.json)?;
+    show::plan(&Asked::new(run, false)?.likely()?.plan, run.json)?;
     Ok(0)
 }
 

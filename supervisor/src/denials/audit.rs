@@ -4,8 +4,9 @@ use super::judge::Judge;
 use super::view::View;
 use super::word;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use stockade_enforce::Level;
+use stockade_enforce::{Item, Level, Source};
 use stockade_events::sink::Sink;
 use stockade_events::{Event, Kind};
 use stockade_policy::{Access, Policy, Verdict};
@@ -31,11 +32,12 @@ pub type Found = BTreeMap<What, Would>;
 pub struct Audit(Arc<Mutex<Found>>);
 
 impl Audit {
-    pub fn sink(&self, policy: Policy) -> std::io::Result<Box<dyn Sink>> {
+    /// `view`: what the session would have of its own, whatever the policy.
+    pub fn sink(&self, policy: Policy, view: Vec<Item>) -> std::io::Result<Box<dyn Sink>> {
         // nothing is confined: names are the host's
         let judge = Judge::new(policy, Level::Landlock, false, View::host()?)?;
         let found = self.clone();
-        Ok(Box::new(Auditing { judge, found }))
+        Ok(Box::new(Auditing { judge, view, found }))
     }
 
     pub fn found(&self) -> Found {
@@ -66,7 +68,29 @@ pub fn calls(policy: &Policy) -> String {
 
 struct Auditing {
     judge: Judge,
+    view: Vec<Item>,
     found: Audit,
+}
+
+impl Auditing {
+    /// Whether something of the session's own would stand there instead of the host's.
+    fn own(&self, object: &str) -> bool {
+        let path = Path::new(object);
+        let over = self.view.iter().filter(|i| path.starts_with(&i.at));
+        let nearest = over.max_by_key(|i| i.at.components().count());
+        nearest.is_some_and(|item| match item.source {
+            Source::Private { .. }
+            | Source::Content { .. }
+            | Source::Copy { .. }
+            | Source::Symlink { .. }
+            | Source::Device { .. }
+            | Source::Proc
+            | Source::DevPts => true,
+            Source::Host { .. } | Source::Overlay { .. } | Source::Masked { .. } | Source::Sys => {
+                false
+            }
+        })
+    }
 }
 
 impl Sink for Auditing {
@@ -99,6 +123,7 @@ impl Sink for Auditing {
         }
         if let Some((said, verdict)) = self.judge.verdict(call, arguments)
             && verdict != Verdict::Allow
+            && !self.own(&said.object)
         {
             let what = What {
                 rule: said.rule.as_str().into(),

@@ -2,7 +2,7 @@
 //! with (docs/errors.md), both.
 
 use super::access::{Attempt, Operation, attempts};
-use super::view::{Found, View, is};
+use super::view::{Found, Thing, View, is};
 use super::{calls, change, sockets};
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
@@ -412,6 +412,13 @@ impl Judge {
                 follow,
             } => {
                 let found = self.view.find(path, *follow)?;
+                let is_file = |t: &Thing| is(&t.stat, SFlag::S_IFREG);
+                // opened with O_CREAT, and never made by that
+                if *operation == Operation::Create
+                    && found.there.as_ref().is_some_and(|t| !is_file(t))
+                {
+                    return None;
+                }
                 let decision = self.decide(*operation, &found.real, false);
                 let line = match operation {
                     Operation::Exec => change::exec(&self.policy, &found.real),
