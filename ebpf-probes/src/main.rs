@@ -13,6 +13,7 @@ mod calls;
 mod kernel;
 mod processes;
 mod text;
+mod walk;
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;

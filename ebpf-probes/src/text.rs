@@ -1,10 +1,7 @@
 //! What pointers lead to: paths and where they begin, socket addresses, buffers.
 
-use crate::kernel::{
-    DENTRY_NAME, DENTRY_PARENT, FILE_PATH, FILES_TABLE, FS_PWD, FS_ROOT, MNT_ROOT, MOUNT_MNT,
-    MOUNT_PARENT, MOUNT_POINT, PATH_DENTRY, PATH_MNT, TABLE_FILES, TABLE_SIZE, TASK_FILES, TASK_FS,
-    add, current, offset, pointer, probe, reserved, tally,
-};
+use crate::kernel::{add, reserved, tally};
+use crate::walk::base;
 use aya_ebpf::helpers::generated as helper;
 use core::ffi::c_void;
 use stockade_abi::{
@@ -12,9 +9,11 @@ use stockade_abi::{
     piece,
 };
 
-/// The deepest directory that is walked to its root.
-const DEEPEST: u32 = 128;
-const AT_FDCWD: i32 = -100;
+/// The most strings of an argument vector that are read.
+const STRINGS: u64 = 16;
+/// sizeof(struct sockaddr_storage)
+const LONGEST_ADDRESS: u32 = 128;
+const AF_UNIX: u16 = 1;
 
 /// Whether the call is looked at before or after it was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,63 +24,71 @@ pub enum When {
     Only,
 }
 
-#[inline(always)]
-pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
-    let mut all = All {
-        task: core::ptr::from_mut(task),
-        shape,
-        when,
-    };
-    let all_at: *mut All = &mut all;
-    // verified once, and not once for each pick (Linux 5.17)
-    // SAFETY: `each` is what the helper calls, with a pointer to all.
-    unsafe {
-        helper::bpf_loop(
-            PICKS as u32,
-            each as extern "C" fn(u32, *mut All) -> u64 as *mut c_void,
-            all_at.cast(),
-            0,
-        )
-    };
-}
-
-struct All {
+/// On the stack of who reads; the kernel calls [`step`] with it.
+#[repr(C)]
+struct Reading {
     task: *mut Task,
     shape: *const Shape,
     when: When,
 }
 
-extern "C" fn each(n: u32, all: *mut All) -> u64 {
-    // SAFETY: the helper passes what it was given; a task's storage and an element of a map are there as long as the
-    // program runs.
-    let (task, shape, when) = unsafe {
-        let Some(all) = all.as_ref() else { return STOP };
-        let (Some(task), Some(shape)) = (all.task.as_mut(), all.shape.as_ref()) else {
-            return STOP;
-        };
-        (task, shape, all.when)
+/// A loop of the kernel's: the verifier looks at it once, and not as often as there are picks.
+#[inline(always)]
+pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
+    let mut reading = Reading { task, shape, when };
+    // SAFETY: `step` takes what it is given here, which lives longer than the loop.
+    unsafe {
+        helper::bpf_loop(
+            PICKS as u32,
+            step as *mut c_void,
+            core::ptr::from_mut(&mut reading).cast(),
+            0,
+        )
     };
-    let Some(pick) = shape.picks.get(n as usize).copied() else {
-        return STOP;
-    };
+}
+
+/// One pick; 1 ends the loop.
+#[inline(never)]
+extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
+    // SAFETY: what `pieces` gave.
+    let reading = unsafe { &*reading.cast::<Reading>() };
+    // SAFETY: the task's storage, and an element of an array.
+    let (task, shape) = unsafe { (&mut *reading.task, &*reading.shape) };
+    let when = reading.when;
+    if n as usize >= PICKS {
+        return 1;
+    }
+    let n = masked::<{ PICKS.next_power_of_two() }>(n as u32) as usize;
+    if n >= PICKS {
+        return 1;
+    }
+    // SAFETY: less than PICKS.
+    let pick = unsafe { *shape.picks.get_unchecked(n) };
     if pick.what == pick::NONE {
-        return STOP;
+        return 1;
+    }
+    if pick.when != pick::ALWAYS && argument(task, pick.when) as u32 & pick.mask != pick.is {
+        return 0;
     }
     let after = matches!(
         pick.what,
-        pick::ADDRESS_OUT | pick::BYTES_OUT | pick::RESULT_OUT | pick::STRINGS
+        pick::ADDRESS_OUT
+            | pick::BYTES_OUT
+            | pick::RESULT_OUT
+            | pick::STRINGS
+            | pick::MESSAGE_OUT
+            | pick::SIZED_OUT
     );
-    if when == When::Only || after != (when == When::Before) {
-        one(task, pick);
-    } else if when == When::After && !after {
-        // what was not there before is read after
-        again(task, pick);
+    let now =
+        when == When::Only || after != (when == When::Before) || pick.what == pick::IN_OUT;
+    if now || when == When::After && missing(task, pick) {
+        one(task, pick, when == When::After, now);
     }
-    NEXT
+    0
 }
 
 #[inline(always)]
-fn argument(task: &Task, number: u8) -> u64 {
+pub fn argument(task: &Task, number: u8) -> u64 {
     let number = number as usize;
     if number < 6 {
         task.call.arguments[number]
@@ -91,71 +98,82 @@ fn argument(task: &Task, number: u8) -> u64 {
 }
 
 #[inline(always)]
-fn one(task: &mut Task, pick: Pick) {
+fn one(task: &mut Task, pick: Pick, after: bool, first: bool) {
     let at = argument(task, pick.argument);
+    let done = task.call.result >= 0;
     match pick.what {
-        pick::PATH => path(task, pick, at),
+        pick::PATH => path(task, pick, at, first),
         pick::TEXT => {
             string(task, pick.argument, piece::PATH, at);
         }
         pick::ADDRESS => {
             let size = argument(task, pick.with) as u32;
-            bytes(task, pick.argument, piece::ADDRESS, at, size);
+            address(task, pick.argument, at, size, true);
         }
-        pick::BYTES | pick::BYTES_OUT => {
+        pick::ADDRESS_OUT if done => {
+            let size = user(argument(task, pick.with), 0u32);
+            address(task, pick.argument, at, size.unwrap_or(0), false);
+        }
+        pick::MESSAGE => message(task, pick.argument, at, true),
+        pick::MESSAGE_OUT if done => message(task, pick.argument, at, false),
+        pick::BYTES => {
+            let mut size = pick.size as u32;
+            if pick.with != pick::ALL {
+                size = limited(task, argument(task, pick.with) as u32, size);
+            }
+            bytes(task, pick.argument, piece::BYTES, at, size);
+        }
+        pick::BYTES_OUT if done => {
             bytes(task, pick.argument, piece::BYTES, at, pick.size as u32);
         }
-        pick::ADDRESS_OUT if task.call.result >= 0 => {
-            let size = user(argument(task, pick.with), 0u32);
-            bytes(task, pick.argument, piece::ADDRESS, at, size);
+        pick::SIZED_OUT if done => {
+            let size = user(argument(task, pick.with), 0u32).unwrap_or(0);
+            let size = limited(task, size, pick.size as u32);
+            bytes(task, pick.argument, piece::BYTES, at, size);
         }
-        pick::RESULT_OUT if task.call.result > 0 => {
-            bytes(
-                task,
-                pick.argument,
-                piece::BYTES,
-                at,
-                task.call.result as u32,
-            );
+        pick::IN_OUT if done || !after => {
+            bytes(task, pick.argument, piece::BYTES, at, pick.size as u32);
         }
-        pick::MESSAGE => {
-            // struct msghdr: void *msg_name; int msg_namelen; …
-            let (name, size) = (user(at, 0u64), user(at + 8, 0u32));
-            if name != 0 {
-                bytes(task, pick.argument, piece::ADDRESS, name, size);
-            }
-        }
-        pick::STRINGS if task.call.result < 0 => {
-            for n in 0..3u64 {
-                let text = user(at + 8 * n, 0u64);
-                if text == 0 {
-                    break;
-                }
-                string(task, pick.argument, piece::STRING, text);
-            }
-        }
-        pick::DIRECTORY => base(task, pick.argument, pick.argument),
+        pick::RESULT_OUT if task.call.result > 0 => result(task, pick.argument, at),
+        pick::STRINGS if !done => strings(task, pick.argument, at),
         _ => {}
     }
 }
 
-/// Memory of the caller's; `zero` where it can't be read.
+/// Of a size that the caller says, as much as is kept.
 #[inline(always)]
-fn user<T: Copy>(at: u64, zero: T) -> T {
+fn limited(task: &mut Task, size: u32, most: u32) -> u32 {
+    if size <= most {
+        return size;
+    }
+    task.call.head.flags |= flag::CUT;
+    most
+}
+
+/// Less than N, a power of two. The compiler would leave out the mask where it knows better than the verifier.
+#[inline(always)]
+pub fn masked<const N: usize>(size: u32) -> u32 {
+    core::hint::black_box(size) & (N as u32 - 1)
+}
+
+/// Memory of the caller's; none where it can't be read.
+#[inline(always)]
+fn user<T: Copy>(at: u64, zero: T) -> Option<T> {
     let mut value = zero;
     // SAFETY: writes a T to a T.
-    unsafe {
+    let result = unsafe {
         helper::bpf_probe_read_user(
             core::ptr::from_mut(&mut value).cast(),
             size_of::<T>() as u32,
             at as *const _,
         )
     };
-    value
+    (result == 0).then_some(value)
 }
 
+/// Whether it could not be read before: it is read again.
 #[inline(always)]
-fn again(task: &mut Task, pick: Pick) {
+fn missing(task: &mut Task, pick: Pick) -> bool {
     let mut missing = false;
     for n in 0..PIECES {
         let piece = &mut task.call.pieces[n];
@@ -165,14 +183,12 @@ fn again(task: &mut Task, pick: Pick) {
             missing = true;
         }
     }
-    if missing {
-        one(task, pick);
-    }
+    missing
 }
 
 /// The next piece; its text is in place already.
 #[inline(always)]
-fn put(task: &mut Task, what: u8, argument: u8, size: u32) {
+pub fn put(task: &mut Task, what: u8, argument: u8, size: u32) {
     let at = task.pieces as usize;
     if at >= PIECES {
         task.call.head.flags |= flag::CUT;
@@ -194,7 +210,7 @@ fn unreadable(task: &mut Task, argument: u8) {
 
 /// Where the next piece goes; none where all is used.
 #[inline(always)]
-fn room(task: &mut Task) -> Option<*mut u8> {
+pub fn room(task: &mut Task) -> Option<*mut u8> {
     let used = task.used as usize;
     if used >= TEXT {
         task.call.head.flags |= flag::CUT;
@@ -204,53 +220,145 @@ fn room(task: &mut Task) -> Option<*mut u8> {
     Some(unsafe { task.text.as_mut_ptr().add(used) })
 }
 
+/// Where they are; none where nothing was read.
 #[inline(always)]
-fn bytes(task: &mut Task, argument: u8, what: u8, at: u64, size: u32) {
+fn bytes(task: &mut Task, argument: u8, what: u8, at: u64, size: u32) -> Option<*const u8> {
     if at == 0 || size == 0 {
-        return;
-    }
-    let mut kept = size;
-    if kept > PIECE as u32 - 1 {
-        kept = PIECE as u32 - 1;
-        task.call.head.flags |= flag::CUT;
-    }
-    let Some(to) = room(task) else { return };
-    // SAFETY: less than PIECE bytes are written.
-    let result = unsafe {
-        helper::bpf_probe_read_user(to.cast(), kept & (PIECE as u32 - 1), at as *const _)
-    };
-    if result < 0 {
-        return unreadable(task, argument);
-    }
-    put(task, what, argument, kept);
-}
-
-/// Its first byte, none where it could not be read.
-#[inline(always)]
-fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> Option<u8> {
-    if at == 0 {
         return None;
     }
+    let kept = limited(task, size, PIECE as u32 - 1);
     let to = room(task)?;
+    // SAFETY: less than PIECE bytes are written.
+    let result =
+        unsafe { helper::bpf_probe_read_user(to.cast(), masked::<PIECE>(kept), at as *const _) };
+    if result < 0 {
+        unreadable(task, argument);
+        return None;
+    }
+    put(task, what, argument, kept);
+    Some(to)
+}
+
+#[inline(always)]
+fn address(task: &mut Task, argument: u8, at: u64, size: u32, callers: bool) {
+    let size = if size > LONGEST_ADDRESS {
+        LONGEST_ADDRESS
+    } else {
+        size
+    };
+    let Some(to) = bytes(task, argument, piece::ADDRESS, at, size) else {
+        return;
+    };
+    if !callers || size < 3 {
+        return;
+    }
+    // SAFETY: three bytes were just written.
+    let (family, first) = unsafe { (to.cast::<u16>().read_unaligned(), *to.add(2)) };
+    if family == AF_UNIX && first != 0 && first != b'/' {
+        base(task, argument, pick::CWD);
+    }
+}
+
+#[inline(always)]
+fn message(task: &mut Task, argument: u8, at: u64, callers: bool) {
+    if at == 0 {
+        return;
+    }
+    // struct msghdr: void *msg_name; int msg_namelen; …
+    let Some((name, size)) = user(at, (0u64, 0u32)) else {
+        return unreadable(task, argument);
+    };
+    if name != 0 {
+        address(task, argument, name, size, callers);
+    }
+}
+
+/// As many bytes as the call says that it wrote.
+#[inline(always)]
+fn result(task: &mut Task, argument: u8, at: u64) {
+    let size = task.call.result as u32;
+    if size < PIECE as u32 {
+        bytes(task, argument, piece::BYTES, at, size);
+        return;
+    }
+    let kept = limited(task, size, LONG as u32 - 1);
+    long(task, argument, piece::BYTES, |to| {
+        // SAFETY: less than LONG bytes are written.
+        let result =
+            unsafe { helper::bpf_probe_read_user(to.cast(), masked::<LONG>(kept), at as *const _) };
+        if result < 0 { 0 } else { kept }
+    });
+    put(task, piece::ELSEWHERE, argument, 0);
+}
+
+#[inline(always)]
+fn strings(task: &mut Task, argument: u8, at: u64) {
+    if at == 0 {
+        return;
+    }
+    let begin = task.used;
+    for n in 0..=STRINGS {
+        let Some(text) = user(at + 8 * n, 0u64) else {
+            task.used = begin;
+            return unreadable(task, argument);
+        };
+        if text == 0 {
+            break;
+        }
+        if n == STRINGS {
+            task.call.head.flags |= flag::CUT;
+            break;
+        }
+        let Some(to) = room(task) else { break };
+        // SAFETY: at most PIECE bytes are written, with the NUL.
+        let size =
+            unsafe { helper::bpf_probe_read_user_str(to.cast(), PIECE as u32, text as *const _) };
+        if size <= 0 {
+            task.used = begin;
+            return unreadable(task, argument);
+        }
+        if size == PIECE as i64 {
+            task.call.head.flags |= flag::CUT;
+        }
+        task.used += masked::<{ 2 * PIECE }>(size as u32);
+    }
+    let size = task.used - begin;
+    task.used = begin;
+    put(task, piece::STRING, argument, size);
+}
+
+/// Its first byte, 0 where it could not be read: with an option the compiler looks at what was never written.
+#[inline(always)]
+fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
+    if at == 0 {
+        return 0;
+    }
+    let Some(to) = room(task) else { return 0 };
     // SAFETY: at most PIECE bytes are written, with the NUL.
     let size = unsafe { helper::bpf_probe_read_user_str(to.cast(), PIECE as u32, at as *const _) };
     if size <= 0 {
         unreadable(task, argument);
-        return None;
+        return 0;
     }
     // SAFETY: it was just written.
     let first = unsafe { *to };
     if size >= PIECE as i64 {
-        long(task, argument, what, at);
+        long(task, argument, what, |to| {
+            // SAFETY: at most LONG bytes are written.
+            let size =
+                unsafe { helper::bpf_probe_read_user_str(to.cast(), LONG as u32, at as *const _) };
+            if size > 0 { size as u32 } else { 0 }
+        });
         put(task, piece::ELSEWHERE, argument, 0);
     } else {
         put(task, what, argument, size as u32);
     }
-    Some(first)
+    first
 }
 
+/// A record of its own; `fill` says how much of it is used.
 #[inline(always)]
-fn long(task: &mut Task, argument: u8, what: u8, at: u64) {
+fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) {
     let head = Head {
         kind: kind::LONG_TEXT,
         size: size_of::<LongText>() as u32,
@@ -258,140 +366,22 @@ fn long(task: &mut Task, argument: u8, what: u8, at: u64) {
     };
     let serial = task.serial;
     reserved::<LongText>(|record| {
-        // SAFETY: reads at most LONG bytes into LONG bytes.
-        let size = unsafe {
-            helper::bpf_probe_read_user_str(
-                record.text.as_mut_ptr().cast(),
-                LONG as u32,
-                at as *const _,
-            )
-        };
         record.head = head;
         record.serial = serial;
         record.piece = Piece {
             what,
             argument,
-            size: if size > 0 { size as u16 } else { 0 },
+            size: fill(record.text.as_mut_ptr()) as u16,
         };
     });
 }
 
+/// `first`: where it begins was not read yet. It is read before, because the call may change it.
 #[inline(always)]
-fn path(task: &mut Task, pick: Pick, at: u64) {
-    match string(task, pick.argument, piece::PATH, at) {
-        Some(b'/') | None => {}
-        Some(_) => base(task, pick.argument, pick.with),
+fn path(task: &mut Task, pick: Pick, at: u64, first: bool) {
+    if at != 0 && string(task, pick.argument, piece::PATH, at) != b'/' && first {
+        base(task, pick.argument, pick.with);
     }
-}
-
-/// Names from a directory up to the root of the process: `with` is the argument that holds its descriptor.
-#[inline(always)]
-fn base(task: &mut Task, argument_number: u8, with: u8) {
-    let me = current();
-    let fs = pointer(me, &TASK_FS);
-    let descriptor = if with == pick::CWD {
-        AT_FDCWD
-    } else {
-        argument(task, with) as i32
-    };
-    let from = if descriptor == AT_FDCWD {
-        fs.wrapping_add(offset(&FS_PWD))
-    } else {
-        let files = pointer(me, &TASK_FILES);
-        let table = pointer(files, &FILES_TABLE);
-        let size: u32 = probe(table.wrapping_add(offset(&TABLE_SIZE)), 0);
-        if descriptor < 0 || descriptor as u32 >= size {
-            return;
-        }
-        let all = pointer(table, &TABLE_FILES);
-        let file: *const u8 = probe(all.wrapping_add(descriptor as usize * 8), core::ptr::null());
-        if file.is_null() {
-            return;
-        }
-        file.wrapping_add(offset(&FILE_PATH))
-    };
-    let root = fs.wrapping_add(offset(&FS_ROOT));
-    let mnt = pointer(from, &PATH_MNT);
-    let begin = task.used;
-    let mut walk = Walk {
-        root: (pointer(root, &PATH_MNT), pointer(root, &PATH_DENTRY)),
-        mnt,
-        dentry: pointer(from, &PATH_DENTRY),
-        top: pointer(mnt, &MNT_ROOT),
-        task: core::ptr::from_mut(task),
-        whole: false,
-    };
-    let walk_at: *mut Walk = &mut walk;
-    // verified once, and not once for each step (Linux 5.17)
-    // SAFETY: `up` is what the helper calls, with a pointer to the walk.
-    unsafe {
-        helper::bpf_loop(
-            DEEPEST,
-            up as extern "C" fn(u32, *mut Walk) -> u64 as *mut c_void,
-            walk_at.cast(),
-            0,
-        )
-    };
-    if !walk.whole {
-        task.call.head.flags |= flag::CUT;
-    }
-    let size = task.used - begin;
-    task.used = begin;
-    put(task, piece::BASE, argument_number, size);
-}
-
-struct Walk {
-    root: (*const u8, *const u8),
-    mnt: *const u8,
-    dentry: *const u8,
-    /// The root of the mount.
-    top: *const u8,
-    task: *mut Task,
-    whole: bool,
-}
-
-const NEXT: u64 = 0;
-const STOP: u64 = 1;
-
-/// From a directory to the one above it.
-extern "C" fn up(_: u32, walk: *mut Walk) -> u64 {
-    // SAFETY: the helper passes what it was given.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
-        return STOP;
-    };
-    let (mnt, dentry) = (walk.mnt, walk.dentry);
-    if (mnt, dentry) == walk.root {
-        walk.whole = true;
-        return STOP;
-    }
-    let parent = pointer(dentry, &DENTRY_PARENT);
-    if dentry == walk.top || dentry == parent {
-        let mount = mnt.wrapping_sub(offset(&MOUNT_MNT));
-        let above = pointer(mount, &MOUNT_PARENT);
-        if above == mount || above.is_null() {
-            // it lies outside of the process's root
-            walk.whole = true;
-            return STOP;
-        }
-        walk.dentry = pointer(mount, &MOUNT_POINT);
-        walk.mnt = above.wrapping_add(offset(&MOUNT_MNT));
-        walk.top = pointer(walk.mnt, &MNT_ROOT);
-        return NEXT;
-    }
-    let name = pointer(dentry, &DENTRY_NAME);
-    // SAFETY: a task's storage, as long as the program runs.
-    let Some(task) = (unsafe { walk.task.as_mut() }) else {
-        return STOP;
-    };
-    let Some(to) = room(task) else { return STOP };
-    // SAFETY: at most PIECE bytes are written, with the NUL.
-    let size = unsafe { helper::bpf_probe_read_kernel_str(to.cast(), PIECE as u32, name.cast()) };
-    if size <= 0 {
-        return STOP;
-    }
-    task.used += size as u32 & (2 * PIECE as u32 - 1);
-    walk.dentry = parent;
-    NEXT
 }
 
 #[inline(always)]

@@ -14,7 +14,7 @@ pub const ERRNOS: usize = 256;
 /// What is read of one call's arguments besides their values.
 pub const PICKS: usize = 6;
 /// Text of a call that fits beside it; longer pieces come in a [`LongText`] of their own.
-pub const TEXT: usize = 1536;
+pub const TEXT: usize = 3072;
 /// The most of one piece that is kept beside the call.
 pub const PIECE: usize = 256;
 /// The most of one piece in a [`LongText`]: PATH_MAX.
@@ -59,18 +59,21 @@ pub mod flag {
 pub mod piece {
     /// A path as it was passed.
     pub const PATH: u8 = 1;
-    /// Names from the directory that a relative path begins at up to the root of the process, each with a NUL.
+    /// Names from the directory that a relative path begins at up to the root of the process, each with a NUL. There is
+    /// none where the directory lies outside of that root or is too deep.
     pub const BASE: u8 = 2;
     /// A socket address.
     pub const ADDRESS: u8 = 3;
     /// A structure or a buffer.
     pub const BYTES: u8 = 4;
-    /// One string of an argument vector.
+    /// The strings of an argument vector, each with a NUL.
     pub const STRING: u8 = 5;
     /// The pointer led nowhere.
     pub const UNREADABLE: u8 = 6;
     /// What would be here is in a [`super::LongText`](super::LongText) of the same call.
     pub const ELSEWHERE: u8 = 7;
+    /// [`BASE`] of a directory that was removed.
+    pub const BASE_DELETED: u8 = 8;
 }
 
 /// [`Pick::what`]: how an argument is read.
@@ -84,7 +87,7 @@ pub mod pick {
     pub const ADDRESS: u8 = 3;
     /// One that the kernel wrote; `with` points to its length.
     pub const ADDRESS_OUT: u8 = 4;
-    /// `size` bytes.
+    /// `size` bytes, or as many as the argument `with` says where that is less; [`ALL`] without.
     pub const BYTES: u8 = 5;
     /// `size` bytes that the kernel wrote.
     pub const BYTES_OUT: u8 = 6;
@@ -94,10 +97,16 @@ pub mod pick {
     pub const MESSAGE: u8 = 8;
     /// The first strings of a vector, where the call failed.
     pub const STRINGS: u8 = 9;
-    /// The directory of a descriptor.
-    pub const DIRECTORY: u8 = 10;
+    /// The address in one that the kernel filled.
+    pub const MESSAGE_OUT: u8 = 10;
+    /// At most `size` bytes that the kernel wrote; `with` points to their length.
+    pub const SIZED_OUT: u8 = 11;
+    /// `size` bytes before and after.
+    pub const IN_OUT: u8 = 12;
 
     pub const CWD: u8 = 0xff;
+    pub const ALL: u8 = 0xff;
+    pub const ALWAYS: u8 = 0xff;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -107,6 +116,11 @@ pub struct Pick {
     pub argument: u8,
     pub with: u8,
     pub size: u8,
+    /// Only where this argument, under `mask`, is `is`; [`pick::ALWAYS`] without.
+    pub when: u8,
+    pub padding: [u8; 3],
+    pub mask: u32,
+    pub is: u32,
 }
 
 impl Pick {
@@ -115,6 +129,10 @@ impl Pick {
         argument: 0,
         with: 0,
         size: 0,
+        when: pick::ALWAYS,
+        padding: [0; 3],
+        mask: 0,
+        is: 0,
     };
 }
 

@@ -24,6 +24,10 @@ const FIELDS: &[(&str, Path)] = &[
         "DENTRY_NAME",
         &[("dentry", &["d_name"]), ("qstr", &["name"])],
     ),
+    (
+        "DENTRY_HASHED",
+        &[("dentry", &["d_hash"]), ("hlist_bl_node", &["pprev"])],
+    ),
     ("MNT_ROOT", &[("vfsmount", &["mnt_root"])]),
     ("MOUNT_MNT", &[("mount", &["mnt"])]),
     ("MOUNT_PARENT", &[("mount", &["mnt_parent"])]),

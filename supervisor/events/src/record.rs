@@ -35,7 +35,7 @@ pub struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     /// Each with its text; what does not fit into the record is empty.
-    pub fn iter(&self) -> impl Iterator<Item = (Piece, &'a [u8])> {
+    pub fn iter(self) -> impl Iterator<Item = (Piece, &'a [u8])> {
         let mut rest = self.text;
         self.pieces.into_iter().filter_map(move |piece| {
             let size = usize::from(piece.size).min(rest.len());

@@ -27,7 +27,10 @@ pub enum Value {
     Flags(String),
     Address(Address),
     Strings(Vec<Bytes>),
-    /// Of a structure or a buffer.
+    Descriptors(Vec<i32>),
+    /// Of a structure.
+    Fields(Vec<Argument>),
+    /// Of a buffer.
     Bytes(Bytes),
     /// The pointer led nowhere.
     Unreadable(u64),
@@ -73,6 +76,14 @@ pub struct PathText {
     /// From the root of the process, `.` and `..` not resolved; none where it could not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absolute: Option<Bytes>,
+    /// The directory that it begins at was removed: `absolute` is where it was.
+    #[serde(skip_serializing_if = "is_false")]
+    pub deleted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,6 +99,9 @@ pub enum Address {
     },
     Unix {
         path: Bytes,
+        /// As a path's; none for what the kernel wrote.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        absolute: Option<Bytes>,
     },
     Abstract {
         name: Bytes,
@@ -135,6 +149,7 @@ impl Address {
                     let end = path.iter().position(|b| *b == 0).unwrap_or(path.len());
                     Self::Unix {
                         path: Bytes(path[..end].into()),
+                        absolute: None,
                     }
                 }
             },

@@ -1,13 +1,15 @@
 //! System calls: what their arguments are, what is read of them, and how they are shown.
 
+mod decode;
 mod flags;
+mod structs;
 mod table;
 
 use crate::record::Pieces;
-use crate::value::{Address, Argument, Bytes, PathText, Value};
+use crate::value::Argument;
 use libseccomp::ScmpSyscall;
 use std::sync::LazyLock;
-use stockade_abi::{CALLS, Call, LongText, PICKS, Pick, Shape, flag, pick, piece};
+use stockade_abi::{CALLS, Call, LongText, PICKS, Pick, Shape, flag, pick};
 pub use table::{Class, TABLE};
 
 /// A call that is decoded.
@@ -26,8 +28,13 @@ pub enum Kind {
     Int,
     /// `long`, `off_t`
     Long,
+    /// `size_t`, `unsigned long`
     Unsigned,
+    /// `unsigned`
+    Half,
     Hexadecimal,
+    /// Of a user or a group; -1 is none.
+    Id,
     Descriptor,
     /// A directory's, or AT_FDCWD.
     Directory,
@@ -40,18 +47,88 @@ pub enum Kind {
     Text,
     Mode,
     Flags(&'static flags::Set),
+    /// Of `unsigned long`.
+    Wide(&'static flags::Set),
     Signal,
     /// Its length is that argument.
     Address(u8),
     /// The kernel writes it; that argument points to its length.
     AddressOut(u8),
-    /// struct msghdr
+    /// struct msghdr, or the first of several.
     Message,
+    /// One that the kernel fills.
+    MessageOut,
     Strings,
     /// As many bytes as the result says.
     Result,
     /// Two descriptors that the kernel writes.
     Pair,
+    /// An option's value, as long as that argument says.
+    Sized(u8),
+    /// The kernel writes it; that argument points to its length.
+    SizedOut(u8),
+    /// Points to a length, before and after.
+    Length,
+    /// Points to an offset.
+    LongIn,
+    /// Points to an `int` that the kernel writes.
+    IntOut,
+    Struct(&'static Layout),
+    /// As much of it as that argument says.
+    StructOf(&'static Layout, u8),
+    /// Another argument says what it is.
+    By(&'static Cases),
+    /// It is there and means nothing.
+    Nothing,
+}
+
+/// A structure of the caller's.
+#[derive(Debug)]
+pub struct Layout {
+    pub size: u8,
+    pub fields: &'static [Field],
+}
+
+/// Nothing that it points to is read.
+#[derive(Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub at: u8,
+    pub size: u8,
+    pub kind: Kind,
+}
+
+#[derive(Debug)]
+pub struct Cases {
+    /// Which decides.
+    pub argument: u8,
+    /// The first that is equal counts.
+    pub cases: &'static [Case],
+    /// Nothing that memory is read for.
+    pub otherwise: Kind,
+}
+
+#[derive(Debug)]
+pub struct Case {
+    pub mask: u32,
+    pub is: u32,
+    pub kind: Kind,
+}
+
+impl Cases {
+    fn of(&self, arguments: &[u64; 6]) -> Kind {
+        let decides = arguments.get(usize::from(self.argument));
+        let half = low(decides.copied().unwrap_or(0));
+        self.cases
+            .iter()
+            .find(|case| half & case.mask == case.is)
+            .map_or(self.otherwise, |case| case.kind)
+    }
+}
+
+/// The lower half of a register: an `int`.
+fn low(raw: u64) -> u32 {
+    (raw & u64::from(u32::MAX)) as u32
 }
 
 static BY_NUMBER: LazyLock<Vec<Option<&'static Decoding>>> = LazyLock::new(|| {
@@ -67,8 +144,12 @@ static BY_NUMBER: LazyLock<Vec<Option<&'static Decoding>>> = LazyLock::new(|| {
     all
 });
 
+/// The table's, and those of calls that are not decoded.
 static NAMES: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
-    let name = |n| {
+    let name = |n: usize| {
+        if let Some(call) = BY_NUMBER.get(n).copied().flatten() {
+            return Some(call.name.into());
+        }
         ScmpSyscall::from_raw_syscall(i32::try_from(n).ok()?)
             .get_name()
             .ok()
@@ -114,183 +195,87 @@ pub fn shapes() -> Vec<(usize, Shape)> {
 
 fn shape(call: &Decoding) -> Shape {
     let mut picks = [Pick::NONE; PICKS];
-    let all = call
-        .arguments
-        .iter()
-        .enumerate()
-        .filter_map(|(n, (_, kind))| {
-            let pick = |what, with, size| Pick {
-                what,
-                argument: u8::try_from(n).unwrap_or(0),
-                with,
-                size,
-            };
-            Some(match kind {
-                Kind::Path => pick(pick::PATH, pick::CWD, 0),
-                Kind::PathAt(directory) => pick(pick::PATH, *directory, 0),
-                Kind::Text => pick(pick::TEXT, 0, 0),
-                Kind::Address(length) => pick(pick::ADDRESS, *length, 0),
-                Kind::AddressOut(length) => pick(pick::ADDRESS_OUT, *length, 0),
-                Kind::Message => pick(pick::MESSAGE, 0, 0),
-                Kind::Strings => pick(pick::STRINGS, 0, 0),
-                Kind::Result => pick(pick::RESULT_OUT, 0, 0),
-                Kind::Pair => pick(pick::BYTES_OUT, 0, 8),
-                Kind::Int
-                | Kind::Long
-                | Kind::Unsigned
-                | Kind::Hexadecimal
-                | Kind::Descriptor
-                | Kind::Directory
-                | Kind::Pointer
-                | Kind::Mode
-                | Kind::Flags(_)
-                | Kind::Signal => return None,
-            })
-        });
-    for (slot, pick) in picks.iter_mut().zip(all) {
+    for (slot, pick) in picks.iter_mut().zip(all_picks(call)) {
         *slot = pick;
     }
     Shape { picks }
 }
 
+fn all_picks(call: &Decoding) -> Vec<Pick> {
+    let numbered = (0..).zip(call.arguments);
+    numbered
+        .flat_map(|(n, (_, kind))| match kind {
+            Kind::By(cases) => {
+                let only = |case: &Case| {
+                    Some(Pick {
+                        when: cases.argument,
+                        mask: case.mask,
+                        is: case.is,
+                        ..pick(n, case.kind)?
+                    })
+                };
+                cases.cases.iter().filter_map(only).collect()
+            }
+            kind => Vec::from_iter(pick(n, *kind)),
+        })
+        .collect()
+}
+
+fn pick(argument: u8, kind: Kind) -> Option<Pick> {
+    /// The longest value of an option that is kept.
+    const VALUE: u8 = 64;
+    let pick = |what, with, size| {
+        Some(Pick {
+            what,
+            argument,
+            with,
+            size,
+            ..Pick::NONE
+        })
+    };
+    match kind {
+        Kind::Path => pick(pick::PATH, pick::CWD, 0),
+        Kind::PathAt(directory) => pick(pick::PATH, directory, 0),
+        Kind::Text => pick(pick::TEXT, 0, 0),
+        Kind::Address(length) => pick(pick::ADDRESS, length, 0),
+        Kind::AddressOut(length) => pick(pick::ADDRESS_OUT, length, 0),
+        Kind::Message => pick(pick::MESSAGE, 0, 0),
+        Kind::MessageOut => pick(pick::MESSAGE_OUT, 0, 0),
+        Kind::Strings => pick(pick::STRINGS, 0, 0),
+        Kind::Result => pick(pick::RESULT_OUT, 0, 0),
+        Kind::Pair => pick(pick::BYTES_OUT, pick::ALL, 8),
+        Kind::Sized(length) => pick(pick::BYTES, length, VALUE),
+        Kind::SizedOut(length) => pick(pick::SIZED_OUT, length, VALUE),
+        Kind::Length => pick(pick::IN_OUT, pick::ALL, 4),
+        Kind::LongIn => pick(pick::BYTES, pick::ALL, 8),
+        Kind::IntOut => pick(pick::BYTES_OUT, pick::ALL, 4),
+        Kind::Struct(layout) => pick(pick::BYTES, pick::ALL, layout.size),
+        Kind::StructOf(layout, length) => pick(pick::BYTES, length, layout.size),
+        Kind::Int
+        | Kind::Long
+        | Kind::Unsigned
+        | Kind::Half
+        | Kind::Hexadecimal
+        | Kind::Id
+        | Kind::Descriptor
+        | Kind::Directory
+        | Kind::Pointer
+        | Kind::Mode
+        | Kind::Flags(_)
+        | Kind::Wide(_)
+        | Kind::Signal
+        | Kind::By(_)
+        | Kind::Nothing => None,
+    }
+}
+
 /// Decoded as the table says; without a row each is a number.
 pub fn arguments(call: &Call, pieces: Pieces<'_>, long: &[Box<LongText>]) -> Vec<Argument> {
     let foreign = call.head.flags & flag::FOREIGN != 0;
-    let Some(decoding) = decoding(call.call).filter(|_| !foreign) else {
-        let names = ["a0", "a1", "a2", "a3", "a4", "a5"];
-        let all = names.into_iter().zip(call.arguments);
-        return all
-            .map(|(name, value)| Argument {
-                name,
-                value: Value::Pointer(value),
-            })
-            .collect();
-    };
-    let all = decoding.arguments.iter().zip(call.arguments).enumerate();
-    all.map(|(n, ((name, kind), raw))| {
-        let number = u8::try_from(n).unwrap_or(u8::MAX);
-        Argument {
-            name,
-            value: value(
-                *kind,
-                raw,
-                Own {
-                    number,
-                    pieces,
-                    long,
-                },
-            ),
-        }
-    })
-    .collect()
-}
-
-/// What was read for one argument.
-#[derive(Clone, Copy)]
-struct Own<'a> {
-    number: u8,
-    pieces: Pieces<'a>,
-    long: &'a [Box<LongText>],
-}
-
-impl<'a> Own<'a> {
-    fn get(self, what: u8) -> Option<&'a [u8]> {
-        self.pieces
-            .iter()
-            .find(|(p, _)| p.argument == self.number && p.what == what)
-            .map(|(_, text)| text)
+    match decoding(call.call) {
+        Some(known) if !foreign => decode::arguments(known, call, pieces, long),
+        _ => decode::unknown(call),
     }
-
-    /// Beside the call or in a record of its own, without its NUL.
-    fn text(self, what: u8) -> Option<&'a [u8]> {
-        let long = || {
-            let of = |l: &&LongText| l.piece.argument == self.number && l.piece.what == what;
-            let long = self.long.iter().map(Box::as_ref).find(of)?;
-            long.text.get(..usize::from(long.piece.size))
-        };
-        let text = self.get(what).or_else(long)?;
-        Some(text.strip_suffix(&[0]).unwrap_or(text))
-    }
-}
-
-fn signed(raw: u64) -> i64 {
-    i64::from((raw & u64::from(u32::MAX)) as u32 as i32)
-}
-
-fn value(kind: Kind, raw: u64, own: Own<'_>) -> Value {
-    let half = (raw & u64::from(u32::MAX)) as u32;
-    let missing = || {
-        if own.get(piece::UNREADABLE).is_some() {
-            Value::Unreadable(raw)
-        } else {
-            Value::Pointer(raw)
-        }
-    };
-    match kind {
-        Kind::Int => Value::Number(signed(raw)),
-        Kind::Long => Value::Number(raw.cast_signed()),
-        Kind::Unsigned => Value::Unsigned(raw),
-        Kind::Hexadecimal | Kind::Pointer => Value::Pointer(raw),
-        Kind::Descriptor => Value::Descriptor(half.cast_signed()),
-        Kind::Directory if half.cast_signed() == libc::AT_FDCWD => Value::Flags("AT_FDCWD".into()),
-        Kind::Directory => Value::Descriptor(half.cast_signed()),
-        Kind::Mode => Value::Mode(half),
-        Kind::Flags(set) => Value::Flags(set.text(raw)),
-        Kind::Signal => Value::Flags(flags::signal(half)),
-        Kind::Path | Kind::PathAt(_) => own.text(piece::PATH).map_or_else(missing, |text| {
-            Value::Path(PathText {
-                absolute: absolute(text, own.get(piece::BASE)).map(Bytes),
-                text: Bytes(text.into()),
-            })
-        }),
-        Kind::Text => own
-            .text(piece::PATH)
-            .map_or_else(missing, |text| Value::Text(Bytes(text.into()))),
-        Kind::Address(_) | Kind::AddressOut(_) | Kind::Message => own
-            .get(piece::ADDRESS)
-            .and_then(Address::of)
-            .map_or_else(missing, Value::Address),
-        Kind::Strings => {
-            let of = |p: &stockade_abi::Piece| p.argument == own.number && p.what == piece::STRING;
-            let all = own.pieces.iter().filter(|(p, _)| of(p));
-            let all: Vec<Bytes> = all
-                .map(|(_, text)| Bytes(text.strip_suffix(&[0]).unwrap_or(text).into()))
-                .collect();
-            if all.is_empty() {
-                missing()
-            } else {
-                Value::Strings(all)
-            }
-        }
-        Kind::Result | Kind::Pair => own
-            .get(piece::BYTES)
-            .map_or_else(missing, |text| Value::Bytes(Bytes(text.into()))),
-    }
-}
-
-/// `base`: the names from its directory up to the root, each with a NUL.
-fn absolute(text: &[u8], base: Option<&[u8]>) -> Option<Vec<u8>> {
-    if text.first() == Some(&b'/') {
-        return Some(text.into());
-    }
-    let base = base?;
-    let mut names: Vec<&[u8]> = base
-        .strip_suffix(&[0])
-        .unwrap_or(base)
-        .split(|b| *b == 0)
-        .collect();
-    names.retain(|name| !name.is_empty());
-    let mut out = Vec::new();
-    for name in names.iter().rev() {
-        out.push(b'/');
-        out.extend(*name);
-    }
-    if text.is_empty() {
-        return Some(if out.is_empty() { b"/".into() } else { out });
-    }
-    out.push(b'/');
-    out.extend(text);
-    Some(out)
 }
 
 /// As errno(3) names it.
@@ -302,3 +287,6 @@ pub fn errno(number: i32) -> &'static str {
 pub fn uring(operation: u32) -> String {
     flags::uring(operation)
 }
+
+#[cfg(test)]
+mod tests;

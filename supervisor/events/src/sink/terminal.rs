@@ -2,7 +2,7 @@
 
 use super::Sink;
 use crate::event::{Event, Kind};
-use crate::value::{Address, Bytes, Value};
+use crate::value::{Address, Argument, Bytes, Value};
 use std::io::Write;
 
 pub struct Terminal<W> {
@@ -42,6 +42,12 @@ pub fn value(value: &Value) -> String {
             let all: Vec<String> = all.iter().map(text).collect();
             format!("[{}]", all.join(", "))
         }
+        Value::Descriptors(all) => format!("{all:?}"),
+        Value::Fields(all) => {
+            let field = |a: &Argument| format!("{}={}", a.name, self::value(&a.value));
+            let all: Vec<String> = all.iter().map(field).collect();
+            format!("{{{}}}", all.join(", "))
+        }
     }
 }
 
@@ -49,7 +55,7 @@ fn address(address: &Address) -> String {
     match address {
         Address::Inet { host, port } => format!("{host}:{port}"),
         Address::Inet6 { host, port } => format!("[{host}]:{port}"),
-        Address::Unix { path } => format!("unix:{}", text(path)),
+        Address::Unix { path, .. } => format!("unix:{}", text(path)),
         Address::Abstract { name } => format!("unix:@{}", text(name)),
         Address::Unnamed => "unix:".into(),
         Address::Netlink { pid, groups } => format!("netlink:{pid}:{groups:#x}"),

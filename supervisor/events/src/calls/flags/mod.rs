@@ -1,4 +1,12 @@
-//! Flags and numbers that have names.
+//! Flags and numbers that have names: strace(1)'s, in the order in which it writes them.
+
+pub mod events;
+pub mod files;
+pub mod memory;
+pub mod network;
+pub mod processes;
+pub mod requests;
+pub mod system;
 
 use nix::errno::Errno;
 
@@ -10,10 +18,13 @@ pub struct Set {
     pub bits: &'static [(u64, &'static str)],
 }
 
+/// All that an `int` holds.
+const ALL: u64 = u32::MAX as u64;
+
 impl Set {
     /// As strace(1) writes them: values, then bits, then what has no name.
     pub fn text(&self, raw: u64) -> String {
-        let mut rest = raw & u64::from(u32::MAX);
+        let mut rest = raw;
         let mut out: Vec<String> = Vec::new();
         let mut masks: Vec<u64> = Vec::new();
         for (mask, value, name) in self.values {
@@ -39,25 +50,30 @@ impl Set {
     }
 }
 
-macro_rules! bits {
-    ($($name:ident)*) => { &[$((libc::$name as u64, stringify!($name))),*] };
+/// The library's number of a name, or the one that is written where the library has none.
+macro_rules! numbered {
+    ($name:ident) => {
+        libc::$name as u64
+    };
+    ($name:ident $value:literal) => {
+        $value
+    };
 }
+use numbered;
 
-pub static OPEN: Set = Set {
-    values: &[(3, 0, "O_RDONLY"), (3, 1, "O_WRONLY"), (3, 2, "O_RDWR")],
-    bits: bits!(O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC O_DSYNC O_ASYNC O_DIRECT
-        O_TMPFILE O_DIRECTORY O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH),
-};
+macro_rules! bits {
+    ($($name:ident $(= $value:literal)?)*) => {
+        &[$(($crate::calls::flags::numbered!($name $($value)?), stringify!($name))),*]
+    };
+}
+use bits;
 
-pub static AT: Set = Set {
-    values: &[],
-    bits: bits!(AT_SYMLINK_NOFOLLOW AT_REMOVEDIR AT_SYMLINK_FOLLOW AT_NO_AUTOMOUNT AT_EMPTY_PATH),
-};
-
-pub static ACCESS: Set = Set {
-    values: &[(7, 0, "F_OK")],
-    bits: bits!(R_OK W_OK X_OK),
-};
+macro_rules! values {
+    ($mask:expr; $($name:ident $(= $value:literal)?)*) => {
+        &[$(($mask, $crate::calls::flags::numbered!($name $($value)?) & $mask, stringify!($name))),*]
+    };
+}
+use values;
 
 pub fn signal(number: u32) -> String {
     i32::try_from(number)
