@@ -144,6 +144,7 @@ pub fn abandon(task: &mut Task) {
         count(task);
     }
     if always {
+        text::count_unreadable(task);
         send(task);
     }
 }
