@@ -196,7 +196,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The nearest of `known` when it is near enough to be a slip.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // a longer text is no slip of the pen, and comparing costs the product of both lengths
     const LONGEST: usize = 200;
     let slips = |k: &str| k.len().max(3) / 3;

@@ -18,7 +18,7 @@ mod schema;
 mod text;
 mod verdict;
 
-pub use diagnostic::{Diagnostic, Lines, Severity, escaped};
+pub use diagnostic::{Diagnostic, Lines, Severity, escaped, nearest};
 pub use glob::{Context, Glob, GlobError};
 pub use hostname::{Hostname, NetworkRule, Peer, Protocol};
 pub use merge::{Layer, Source, Sources};

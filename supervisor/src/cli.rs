@@ -129,8 +129,8 @@ pub struct Hooks {
 
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// Calls to show, as strace(1) takes them: names and %file, %network, %process, %desc, joined by commas; `!` takes
-    /// them out [default: all]
+    /// Calls to show, as strace(1) takes them: names and classes joined by commas, all of it turned round by `!`;
+    /// %file, %desc, %network, %process, %signal, %memory, %ipc, %creds, %clock, %stat [default: all]
     #[arg(
         short = 'e',
         long = "trace",
@@ -141,20 +141,42 @@ pub struct Trace {
     /// Only calls that fail
     #[arg(short = 'Z', long)]
     pub failed_only: bool,
-    /// A table of counts and times for each action
-    #[arg(short = 'c', long)]
+    /// A table of counts and times for each action: --format summary
+    #[arg(short = 'c', long, conflicts_with = "format")]
     pub counts: bool,
     /// What a command starts is always followed; for those who are used to it
     #[arg(short = 'f', long)]
     pub follow: bool,
-    /// Write here [default: standard error]
+    /// Write here; `-` is standard output [default: standard error]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// JSON lines
-    #[arg(long)]
+    /// JSON lines: --format json
+    #[arg(long, conflicts_with_all = ["format", "counts"])]
     pub json: bool,
-    #[arg(last = true, required = true, value_name = "CMD")]
+    /// How events are written [default: text]
+    #[arg(long, value_parser = formats())]
+    pub format: Option<String>,
+    /// Columns to which lines are cut, 0 for none [default: the terminal's; none elsewhere]
+    #[arg(long, value_name = "COLUMNS")]
+    pub width: Option<usize>,
+    /// Say at the end what was kept and what was not, and how long it took
+    #[arg(long)]
+    pub stats: bool,
+    /// Size of the buffer between kernel and stockade: a power of two, at least 64K [default: 16M]
+    #[arg(long, value_name = "BYTES")]
+    pub buffer: Option<String>,
+    /// Print the JSON Schema of an event
+    #[arg(long, exclusive = true)]
+    pub schema: bool,
+    #[arg(last = true, required_unless_present = "schema", value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+fn formats() -> clap::builder::PossibleValuesParser {
+    let all = stockade_events::sink::SINKS.iter();
+    all.map(|f| clap::builder::PossibleValue::new(f.name).help(f.about))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,9 @@
 //! The one schema of what happened, for every sink.
 
-use crate::value::{Argument, Bytes};
+use crate::value::{Argument, Bytes, as_text};
 use serde::Serialize;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Raised when a field is renamed, removed or means something else; a new field does not raise it.
 pub const VERSION: u32 = 1;
@@ -14,7 +16,7 @@ pub struct Event {
     pub time: u64,
     /// Nanoseconds since 1970, by the clock's difference when tracing began.
     pub wall: u64,
-    pub session: String,
+    pub session: Arc<str>,
     /// Stamped by the kernel.
     pub action: u32,
     /// What a hook said that this is; never the kernel's word.
@@ -27,9 +29,19 @@ pub struct Event {
     pub tid: u32,
     /// The process as its own pid namespace numbers it.
     pub inside: u32,
-    pub exe: Bytes,
+    pub exe: Exe,
     #[serde(flatten)]
     pub kind: Kind,
+}
+
+/// The path of a process's program, as its exec named it; empty where that was not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exe(pub Arc<[u8]>);
+
+impl Serialize for Exe {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        as_text(&self.0, to)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -41,7 +53,7 @@ fn is_false(value: &bool) -> bool {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Kind {
     Call {
-        call: String,
+        call: Cow<'static, str>,
         arguments: Vec<Argument>,
         /// None where the process ended in the call.
         result: Option<i64>,
@@ -98,19 +110,45 @@ pub enum Kind {
         number: u16,
         size: usize,
     },
-    /// What was not kept.
-    Missing {
-        /// Records that found no room in the ring.
-        lost: u64,
-        /// Program and how often the kernel skipped it.
-        skipped: Vec<(String, u64)>,
-        /// Calls whose end was not seen, arguments that no memory was behind, processes without room for a label.
-        unfinished: u64,
-        unreadable: u64,
-        unlabelled: u64,
-        /// What a sink could not take.
-        unwritten: u64,
-    },
+    /// What was not kept; the last event of a trace that came to its end, all zero where nothing is missing.
+    Missing(Missing),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Missing {
+    /// Records that found room in the ring.
+    pub kept: u64,
+    /// Records that found none.
+    pub lost: u64,
+    /// Programs that the kernel skipped, and how often.
+    pub skipped: Vec<(String, u64)>,
+    /// Calls whose end was not seen.
+    pub unfinished: u64,
+    /// Arguments that no memory was behind.
+    pub unreadable: u64,
+    /// Processes and threads that there was no room to label: nothing of them is seen.
+    pub unlabelled: u64,
+    /// Calls that are in no counter.
+    pub uncounted: u64,
+    /// Events that could not be written.
+    pub unwritten: u64,
+}
+
+impl Missing {
+    /// An argument that can't be read is the caller's doing, and said in its call.
+    pub fn is_nothing(&self) -> bool {
+        let Self {
+            kept: _,
+            unreadable: _,
+            lost,
+            skipped,
+            unfinished,
+            unlabelled,
+            uncounted,
+            unwritten,
+        } = self;
+        skipped.is_empty() && [lost, unfinished, unlabelled, uncounted, unwritten] == [&0; 5]
+    }
 }
 
 /// How an action is called: the arguments of the first program that its first process executes.

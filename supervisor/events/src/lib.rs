@@ -4,11 +4,13 @@
 pub mod calls;
 mod event;
 mod record;
+mod schema;
 pub mod sink;
 mod tracker;
 mod value;
 
-pub use event::{ActionName, Event, Kind, VERSION};
+pub use event::{ActionName, Event, Exe, Kind, Missing, VERSION};
 pub use record::{Decoded, Pieces, Record, decode};
+pub use schema::json_schema;
 pub use tracker::{Clock, Tracker};
-pub use value::{Address, Argument, PathText, Value};
+pub use value::{Address, Argument, Bytes, PathText, Value};

@@ -3,13 +3,13 @@
 use stockade_abi::{Call, Exec, Exit, Fork, Head, LongText, Piece, Uring, kind};
 use zerocopy::FromBytes;
 
-/// One record, borrowed where it is large.
+/// One record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     Call(Box<Call>, Pieces<'a>),
-    LongText(&'a LongText),
+    LongText(Box<LongText>),
     Fork(Fork),
-    Exec(&'a Exec),
+    Exec(Box<Exec>),
     Exit(Exit),
     Uring(Uring),
     /// Of a kind that this version does not know.
@@ -53,19 +53,25 @@ pub fn decode(bytes: &[u8]) -> Decoded<'_> {
     };
     let (head, _) = Head::read_from_prefix(bytes).map_err(|_| malformed(0))?;
     let short = malformed(head.kind);
-    // the ring rounds nothing: what is there is what was written
-    if bytes.len() < head.size as usize {
+    // what is behind the record is none of it
+    let Some(bytes) = bytes.get(..head.size as usize) else {
         return Err(short);
-    }
+    };
     Ok(match head.kind {
         kind::CALL => {
             let (call, text) = Call::read_from_prefix(bytes).map_err(|_| short)?;
             let pieces = call.pieces;
             Record::Call(Box::new(call), Pieces { pieces, text })
         }
-        kind::LONG_TEXT => Record::LongText(LongText::ref_from_prefix(bytes).map_err(|_| short)?.0),
+        kind::LONG_TEXT => {
+            let (text, _) = LongText::read_from_prefix(bytes).map_err(|_| short)?;
+            Record::LongText(Box::new(text))
+        }
         kind::FORK => Record::Fork(Fork::read_from_prefix(bytes).map_err(|_| short)?.0),
-        kind::EXEC => Record::Exec(Exec::ref_from_prefix(bytes).map_err(|_| short)?.0),
+        kind::EXEC => {
+            let (exec, _) = Exec::read_from_prefix(bytes).map_err(|_| short)?;
+            Record::Exec(Box::new(exec))
+        }
         kind::EXIT => Record::Exit(Exit::read_from_prefix(bytes).map_err(|_| short)?.0),
         kind::URING => Record::Uring(Uring::read_from_prefix(bytes).map_err(|_| short)?.0),
         _ => Record::Unknown(head),

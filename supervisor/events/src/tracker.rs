@@ -1,12 +1,13 @@
 //! Records become events: who a process is, which action it belongs to, what a call's arguments say.
 
 use crate::calls;
-use crate::event::{ActionName, Event, Kind, VERSION};
+use crate::event::{ActionName, Event, Exe, Kind, VERSION};
 use crate::record::{Pieces, Record, decode};
 use crate::value::Bytes;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use stockade_abi::{Call, Exec, Head, LongText, flag};
+use stockade_abi::{Call, Exec, Exit, Fork, Head, LongText, PIECES, flag};
 
 /// CLOCK_MONOTONIC and the wall's clock at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ impl Clock {
 
 #[derive(Debug, Clone, Default)]
 struct Process {
-    exe: Vec<u8>,
+    exe: Exe,
     inside: u32,
 }
 
@@ -43,21 +44,28 @@ struct Action {
     over: bool,
 }
 
+/// What came of a call that has not ended yet, before the call itself.
+#[derive(Debug, Default)]
+struct Long {
+    serial: u32,
+    texts: Vec<Box<LongText>>,
+}
+
 /// Everything that is known of a session's processes.
 pub struct Tracker {
-    session: String,
+    session: Arc<str>,
     clock: Clock,
     processes: HashMap<u32, Process>,
     actions: HashMap<u32, Action>,
-    /// Of calls that have not ended yet: by thread and serial.
-    long: HashMap<(u32, u32), Vec<Box<LongText>>>,
+    /// By thread, which is in one call at a time.
+    long: HashMap<u32, Long>,
     /// The process that executes the command, until it does.
     begins: Option<u32>,
 }
 
 impl Tracker {
     /// `begins`: a process whose calls are stockade's own until it executes the command.
-    pub fn new(session: String, clock: Clock, begins: Option<u32>) -> Self {
+    pub fn new(session: &str, clock: Clock, begins: Option<u32>) -> Self {
         let mut actions = HashMap::new();
         let first = begins.unwrap_or(0);
         let zero = Action {
@@ -66,7 +74,7 @@ impl Tracker {
         };
         actions.insert(0, zero);
         Self {
-            session,
+            session: session.into(),
             clock,
             processes: HashMap::new(),
             actions,
@@ -77,6 +85,7 @@ impl Tracker {
 
     /// A process that runs already.
     pub fn know(&mut self, process: u32, exe: Vec<u8>, inside: u32) {
+        let exe = Exe(exe.into());
         self.processes.insert(process, Process { exe, inside });
     }
 
@@ -97,52 +106,11 @@ impl Tracker {
                 };
                 to(&self.event(&head, kind));
             }
-            Ok(Record::LongText(text)) => {
-                let key = (text.head.thread, text.serial);
-                self.long.entry(key).or_default().push(Box::new(*text));
-            }
+            Ok(Record::LongText(text)) => self.long(text),
             Ok(Record::Call(call, pieces)) => self.call(&call, pieces, &mut to),
-            Ok(Record::Fork(fork)) => {
-                let thread = fork.head.flags & flag::THREAD != 0;
-                if !thread {
-                    let parent = self.processes.get(&fork.parent_process);
-                    let exe = parent.map(|p| p.exe.clone()).unwrap_or_default();
-                    let process = Process {
-                        exe,
-                        inside: fork.inside,
-                    };
-                    self.processes.insert(fork.head.process, process);
-                    let new = !self.actions.contains_key(&fork.head.action);
-                    let action = self.actions.entry(fork.head.action).or_default();
-                    if new {
-                        action.first = fork.head.process;
-                    }
-                }
-                let kind = Kind::Fork {
-                    parent: fork.parent_process,
-                    thread,
-                };
-                to(&self.event(&fork.head, kind));
-            }
-            Ok(Record::Exec(exec)) => self.exec(exec, &mut to),
-            Ok(Record::Exit(exit)) => {
-                self.long.retain(|key, _| key.0 != exit.head.thread);
-                if exit.head.flags & flag::LAST == 0 {
-                    return;
-                }
-                // as wait(2) says it
-                let (code, signal) = (exit.status >> 8 & 0xff, exit.status & 0x7f);
-                let ended = |n: u32| i32::try_from(n).ok();
-                let kind = Kind::Exit {
-                    status: ended(code).filter(|_| signal == 0),
-                    signal: ended(signal).filter(|_| signal != 0),
-                };
-                to(&self.event(&exit.head, kind));
-                self.processes.remove(&exit.head.process);
-                if let Some(action) = self.actions.get_mut(&exit.head.action) {
-                    action.over |= action.first == exit.head.process;
-                }
-            }
+            Ok(Record::Fork(fork)) => self.fork(&fork, &mut to),
+            Ok(Record::Exec(exec)) => self.exec(&exec, &mut to),
+            Ok(Record::Exit(exit)) => self.exit(&exit, &mut to),
             Ok(Record::Uring(uring)) => {
                 let kind = Kind::Uring {
                     operation: calls::uring(uring.operation),
@@ -171,18 +139,85 @@ impl Tracker {
             pid: head.process,
             tid: head.thread,
             inside: process.map_or(0, |p| p.inside),
-            exe: Bytes(process.map(|p| p.exe.clone()).unwrap_or_default()),
+            exe: process.map(|p| p.exe.clone()).unwrap_or_default(),
             kind,
         }
     }
 
+    fn long(&mut self, text: Box<LongText>) {
+        let long = self.long.entry(text.head.thread).or_default();
+        // the call of those before was lost
+        if long.serial != text.serial {
+            long.serial = text.serial;
+            long.texts.clear();
+        }
+        if long.texts.len() < PIECES {
+            long.texts.push(text);
+        }
+    }
+
+    fn fork(&mut self, fork: &Fork, to: &mut impl FnMut(&Event)) {
+        let Head {
+            process,
+            thread,
+            action,
+            flags,
+            ..
+        } = fork.head;
+        // a number that is given again: the end of the one before may have been lost
+        self.long.remove(&thread);
+        let is_thread = flags & flag::THREAD != 0;
+        if !is_thread {
+            let parent = self.processes.get(&fork.parent_process);
+            let new = Process {
+                exe: parent.map(|p| p.exe.clone()).unwrap_or_default(),
+                inside: fork.inside,
+            };
+            self.processes.insert(process, new);
+            self.begun(action, process);
+        }
+        let kind = Kind::Fork {
+            parent: fork.parent_process,
+            thread: is_thread,
+        };
+        to(&self.event(&fork.head, kind));
+    }
+
+    /// The action, which that process began if nobody did.
+    fn begun(&mut self, action: u32, process: u32) -> &mut Action {
+        self.actions.entry(action).or_insert_with(|| Action {
+            first: process,
+            ..Action::default()
+        })
+    }
+
+    fn exit(&mut self, exit: &Exit, to: &mut impl FnMut(&Event)) {
+        self.long.remove(&exit.head.thread);
+        if exit.head.flags & flag::LAST == 0 {
+            return;
+        }
+        // as wait(2) says it
+        let (code, signal) = (exit.status >> 8 & 0xff, exit.status & 0x7f);
+        let ended = |n: u32| i32::try_from(n).ok();
+        let kind = Kind::Exit {
+            status: ended(code).filter(|_| signal == 0),
+            signal: ended(signal).filter(|_| signal != 0),
+        };
+        to(&self.event(&exit.head, kind));
+        self.processes.remove(&exit.head.process);
+        if let Some(action) = self.actions.get_mut(&exit.head.action) {
+            action.over |= action.first == exit.head.process;
+        }
+    }
+
     fn call(&mut self, call: &Call, pieces: Pieces<'_>, to: &mut impl FnMut(&Event)) {
-        let long = self.long.remove(&(call.head.thread, call.serial));
+        let long = self.long.remove(&call.head.thread);
         // stockade's own, until the command is executed
         if self.begins == Some(call.head.process) {
             return;
         }
-        let long = long.unwrap_or_default();
+        let long = long.filter(|l| l.serial == call.serial);
+        let long = long.map(|l| l.texts).unwrap_or_default();
         let result = (call.head.flags & flag::NO_RESULT == 0).then_some(call.result);
         let errno = result.filter(|r| (-4095..0).contains(r));
         let unseen = call.head.flags & flag::NO_ENTRY != 0;
@@ -205,6 +240,12 @@ impl Tracker {
         if self.begins == Some(head.process) {
             self.begins = None;
         }
+        // it takes its leader's number in the middle of the call
+        if exec.thread_before != head.thread
+            && let Some(long) = self.long.remove(&exec.thread_before)
+        {
+            self.long.insert(head.thread, long);
+        }
         let file_size = (exec.file_size as usize)
             .saturating_sub(1)
             .min(exec.file.len());
@@ -215,14 +256,12 @@ impl Tracker {
             let end = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
             Bytes(text[..end].into())
         });
-        let process = self.processes.entry(head.process).or_default();
-        process.exe.clone_from(&file);
-        process.inside = exec.inside;
-        let new = !self.actions.contains_key(&head.action);
-        let action = self.actions.entry(head.action).or_default();
-        if new {
-            action.first = head.process;
-        }
+        let process = Process {
+            exe: Exe(file.as_slice().into()),
+            inside: exec.inside,
+        };
+        self.processes.insert(head.process, process);
+        let action = self.begun(head.action, head.process);
         let names_it = !action.named && action.first == head.process;
         action.named |= names_it;
         if names_it {

@@ -49,10 +49,14 @@ impl Bytes {
 /// As text where it is UTF-8, else with `\xNN` for each byte that is not; a backslash is `\\` then.
 impl Serialize for Bytes {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(&self.0) {
-            Ok(text) => to.serialize_str(text),
-            Err(_) => to.serialize_str(&quoted_invalid(&self.0)),
-        }
+        as_text(&self.0, to)
+    }
+}
+
+pub(crate) fn as_text<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => to.serialize_str(text),
+        Err(_) => to.serialize_str(&quoted_invalid(bytes)),
     }
 }
 

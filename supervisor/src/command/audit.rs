@@ -41,7 +41,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         .label(pidfd.as_fd(), process.as_raw(), 0, true)?;
     crate::session::leave_signals_to_the_command();
     let status = waiting.go()?.wait().map_err(Failure::Output)?;
-    let lost = tracing.end()?.tally.lost;
+    let lost = tracing.end()?.missing.lost;
     let found = audit.found();
     if run.json {
         as_json(&found)?;

@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::output::complain;
 use stockade_enforce::{Plan, Session};
-use stockade_events::sink::{Json, Sink};
+use stockade_events::sink::{self, Out, Sink};
 use stockade_policy::Policy;
 
 /// None where denials are not to be recorded, or can't be.
@@ -30,10 +30,10 @@ pub fn sinks(run: &Run) -> Result<Vec<Box<dyn Sink>>, Failure> {
         }
         Some(path) => {
             let file = std::fs::File::create(path).map_err(|e| Failure::file("write", path, e))?;
-            Box::new(std::io::BufWriter::new(file))
+            Box::new(file)
         }
     };
-    Ok(vec![Box::new(Json::new(to))])
+    Ok(vec![sink::json(Out::new(to))])
 }
 
 /// Where it was not asked for, a kernel that refuses it is no reason not to run.

@@ -6,8 +6,9 @@ use super::word;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use stockade_abi::{Count, CountKey};
 use stockade_enforce::{Item, Level, Source};
-use stockade_events::sink::Sink;
+use stockade_events::sink::{Sink, Unwritten};
 use stockade_events::{Event, Kind};
 use stockade_policy::{Access, Policy, Verdict};
 
@@ -37,7 +38,12 @@ impl Audit {
         // nothing is confined: names are the host's
         let judge = Judge::new(policy, Level::Landlock, false, View::host()?)?;
         let found = self.clone();
-        Ok(Box::new(Auditing { judge, view, found }))
+        Ok(Box::new(Auditing {
+            judge,
+            view,
+            found,
+            unwritten: Unwritten::default(),
+        }))
     }
 
     pub fn found(&self) -> Found {
@@ -70,6 +76,7 @@ struct Auditing {
     judge: Judge,
     view: Vec<Item>,
     found: Audit,
+    unwritten: Unwritten,
 }
 
 impl Auditing {
@@ -94,7 +101,7 @@ impl Auditing {
 }
 
 impl Sink for Auditing {
-    fn event(&mut self, event: &Event) -> std::io::Result<()> {
+    fn event(&mut self, event: &Event) {
         let Kind::Call {
             call,
             arguments,
@@ -103,23 +110,23 @@ impl Sink for Auditing {
             ..
         } = &event.kind
         else {
-            return Ok(());
+            return;
         };
         let closed = self.judge.policy.decide(&Access::SystemCall { name: call });
         if closed.verdict != Verdict::Allow {
             let what = What {
                 rule: closed.rule.as_str().into(),
                 verb: "call",
-                object: call.clone(),
+                object: call.clone().into_owned(),
             };
             let line = super::change::call(&self.judge.policy, &closed);
             self.found.add(what, closed.verdict, line);
-            return Ok(());
+            return;
         }
         // what failed by itself needs no permission; a connection is asked for before it is there
         let done = result.is_some_and(|r| r >= 0) || *errno == Some("EINPROGRESS");
         if !done && call != "connect" {
-            return Ok(());
+            return;
         }
         if let Some((said, verdict)) = self.judge.verdict(call, arguments)
             && verdict != Verdict::Allow
@@ -132,10 +139,13 @@ impl Sink for Auditing {
             };
             self.found.add(what, verdict, said.change);
         }
-        Ok(())
     }
 
-    fn end(&mut self) -> std::io::Result<()> {
-        Ok(())
+    fn flush(&mut self) {}
+
+    fn end(&mut self, _: &[(CountKey, Count)]) {}
+
+    fn unwritten(&self) -> &Unwritten {
+        &self.unwritten
     }
 }

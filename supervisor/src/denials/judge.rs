@@ -282,7 +282,7 @@ impl Judge {
     fn connect(&self, address: &Address, datagram: bool, errno: Errno) -> Option<Refusal> {
         let (host, port) = match address {
             Address::Inet { host, port } | Address::Inet6 { host, port } => (host, *port),
-            Address::Unix { path } => return self.unix(&path.0, errno),
+            Address::Unix { path, .. } => return self.unix(&path.0, errno),
             Address::Abstract { name } => {
                 let expected = match self.level {
                     Level::Namespaces => Errno::ECONNREFUSED,
@@ -443,7 +443,7 @@ impl Judge {
                 Address::Inet { host, port } | Address::Inet6 { host, port } => {
                     sockets::judged(&self.policy, host, *port, *datagram)
                 }
-                Address::Unix { path } => {
+                Address::Unix { path, .. } => {
                     use std::os::unix::ffi::OsStrExt;
                     let path = Path::new(std::ffi::OsStr::from_bytes(&path.0));
                     let found = self.view.find(path, true).filter(|_| path.is_absolute())?;

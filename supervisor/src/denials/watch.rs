@@ -11,9 +11,10 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use std::fs::File;
 use std::path::Path;
 use std::thread::JoinHandle;
+use stockade_abi::{Count, CountKey};
 use stockade_bpf::{LoadError, Options, Probes};
 use stockade_enforce::{Level, Plan, Session, Sockets};
-use stockade_events::sink::Sink;
+use stockade_events::sink::{Sink, Unwritten};
 use stockade_events::{Event, Kind, calls};
 use stockade_policy::{Policy, Verdict};
 
@@ -92,6 +93,7 @@ impl Loading {
             judge,
             adder: recorder.adder(),
             sinks,
+            nothing_unwritten: Unwritten::default(),
         };
         let wanted = Wanted {
             selection: self.selection,
@@ -143,7 +145,7 @@ impl Watching {
         Ok(Watched {
             denials,
             beyond,
-            lost: ended.tally.lost,
+            lost: ended.missing.lost,
         })
     }
 }
@@ -153,10 +155,11 @@ struct Judging {
     judge: Judge,
     adder: Adder,
     sinks: Vec<Box<dyn Sink>>,
+    nothing_unwritten: Unwritten,
 }
 
 impl Sink for Judging {
-    fn event(&mut self, event: &Event) -> std::io::Result<()> {
+    fn event(&mut self, event: &Event) {
         if event.inside != 0 {
             self.judge.begins(event.inside);
         }
@@ -180,12 +183,12 @@ impl Sink for Judging {
                 if let Some(refusal) = refusal {
                     judged = Some((Verdict::Deny, refusal.rule.as_str().to_owned()));
                     let when = When {
-                        call: call.clone(),
+                        call: call.clone().into_owned(),
                         errno: name,
                         wall: event.wall,
                         action: event.action,
                         pid: event.inside,
-                        exe: event.exe.lossy().into_owned(),
+                        exe: String::from_utf8_lossy(&event.exe.0).into_owned(),
                     };
                     self.adder.add(refusal, when);
                 }
@@ -196,14 +199,24 @@ impl Sink for Judging {
             }
         }
         if self.sinks.is_empty() {
-            return Ok(());
+            return;
         }
         let event = with(event, judged);
-        self.sinks.iter_mut().try_for_each(|s| s.event(&event))
+        self.sinks.iter_mut().for_each(|s| s.event(&event));
     }
 
-    fn end(&mut self) -> std::io::Result<()> {
-        self.sinks.iter_mut().try_for_each(|s| s.end())
+    fn flush(&mut self) {
+        self.sinks.iter_mut().for_each(|s| s.flush());
+    }
+
+    fn end(&mut self, counts: &[(CountKey, Count)]) {
+        self.sinks.iter_mut().for_each(|s| s.end(counts));
+    }
+
+    fn unwritten(&self) -> &Unwritten {
+        self.sinks
+            .first()
+            .map_or(&self.nothing_unwritten, |s| s.unwritten())
     }
 }
 

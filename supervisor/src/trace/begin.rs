@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::signal::{SigSet, Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 use std::ffi::OsString;
@@ -15,7 +15,22 @@ const BEGIN: &str = "__begin";
 
 /// Started, and stopped before its first line.
 pub struct Waiting {
-    child: Child,
+    /// None once it runs.
+    child: Option<Child>,
+    pid: Pid,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // it has not begun, and nobody else would continue it
+            child
+                .kill()
+                .and_then(|()| child.wait())
+                .map(drop)
+                .unwrap_or(());
+        }
+    }
 }
 
 impl Waiting {
@@ -26,7 +41,10 @@ impl Waiting {
             .args(command)
             .spawn()
             .map_err(Failure::Output)?;
-        let waiting = Self { child };
+        let waiting = Self {
+            pid: Pid::from_raw(child.id().cast_signed()),
+            child: Some(child),
+        };
         let stopped = waitpid(waiting.pid(), Some(WaitPidFlag::WUNTRACED));
         match stopped {
             Ok(WaitStatus::Stopped(..)) => Ok(waiting),
@@ -36,12 +54,13 @@ impl Waiting {
     }
 
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        self.pid
     }
 
-    pub fn go(self) -> Result<Child, Failure> {
-        kill(self.pid(), Signal::SIGCONT).map_err(|e| Failure::Output(e.into()))?;
-        Ok(self.child)
+    pub fn go(mut self) -> Result<Child, Failure> {
+        kill(self.pid, Signal::SIGCONT).map_err(|e| Failure::Output(e.into()))?;
+        let gone = || Failure::Usage("the command is not there".into());
+        self.child.take().ok_or_else(gone)
     }
 }
 
@@ -55,6 +74,10 @@ pub fn begin(command: &[OsString]) -> Result<u8, Failure> {
         raise(Signal::SIGSTOP).map_err(failed)?;
     }
     set_pdeathsig(None).map_err(failed)?;
+    // stockade's own
+    let mut size = SigSet::empty();
+    size.add(Signal::SIGXFSZ);
+    size.thread_unblock().map_err(failed)?;
     let Some((program, arguments)) = command.split_first() else {
         return Err(Failure::Usage("no command".into()));
     };

@@ -8,6 +8,7 @@ mod table;
 use crate::record::Pieces;
 use crate::value::Argument;
 use libseccomp::ScmpSyscall;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use stockade_abi::{CALLS, Call, LongText, PICKS, Pick, Shape, flag, pick};
 pub use table::{Class, TABLE};
@@ -162,14 +163,16 @@ fn decoding(number: u32) -> Option<&'static Decoding> {
 }
 
 /// `syscall_N` where it has none.
-pub fn name_of(number: u32) -> String {
-    let known = NAMES.get(number as usize).and_then(Clone::clone);
-    known.unwrap_or_else(|| format!("syscall_{number}"))
+pub fn name_of(number: u32) -> Cow<'static, str> {
+    match NAMES.get(number as usize).and_then(Option::as_deref) {
+        Some(known) => known.into(),
+        None => format!("syscall_{number}").into(),
+    }
 }
 
-pub fn name(call: &Call) -> String {
+pub fn name(call: &Call) -> Cow<'static, str> {
     if call.head.flags & flag::FOREIGN != 0 {
-        return format!("i386_{}", call.call);
+        return format!("i386_{}", call.call).into();
     }
     name_of(call.call)
 }

@@ -1,24 +1,50 @@
-//! For people: one line an event.
+//! For people: one line an event, in the order in which things ended, under a header for each action.
 
-use super::Sink;
-use crate::event::{Event, Kind};
+use super::line::{Keep, cut, fit, quoted, width, word};
+use super::{Format, Look, Out, Sink, Unwritten};
+use crate::event::{ActionName, Event, Kind, Missing};
 use crate::value::{Address, Argument, Bytes, Value};
-use std::io::Write;
+use std::collections::HashMap;
+use stockade_abi::{Count, CountKey};
 
-pub struct Terminal<W> {
-    to: W,
+pub const FORMAT: Format = Format {
+    name: "text",
+    about: "one line an event, for people",
+    counts: false,
+    open: |out, look| Box::new(Terminal::new(out, look)),
+};
+
+struct Terminal {
+    out: Out,
+    look: Look,
+    names: HashMap<u32, ActionName>,
+    /// Whose header was last.
+    speaks: Option<u32>,
 }
 
-impl<W: Write> Terminal<W> {
-    pub fn new(to: W) -> Self {
-        Self { to }
-    }
+/// A line in parts: what is done, what it is done to, what came of it.
+#[derive(Debug, Default)]
+struct Line {
+    head: String,
+    parts: Vec<(String, Keep)>,
+    tail: &'static str,
+    result: String,
+    style: &'static str,
 }
 
-/// In quotes, as C would write it: no byte from inside reaches a terminal as it is.
-pub fn quoted(bytes: &[u8]) -> String {
-    format!("\"{}\"", bytes.escape_ascii())
-}
+const PLAIN: &str = "";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const RESET: &str = "\x1b[0m";
+
+/// The thread's number and a space.
+const MARGIN: usize = 8;
+/// Columns for a result behind the column where results begin.
+const RESULT: usize = 12;
+/// That column where no screen has an end.
+const COLUMN: usize = 56;
 
 fn text(bytes: &Bytes) -> String {
     quoted(&bytes.0)
@@ -63,70 +89,247 @@ fn address(address: &Address) -> String {
     }
 }
 
-/// What happened, in one line, without who did it.
-pub fn line(kind: &Kind) -> String {
+/// Of a path the end says more.
+fn part(argument: &Argument) -> (String, Keep) {
+    let keep = if matches!(argument.value, Value::Path(_)) {
+        Keep::Tail
+    } else {
+        Keep::Head
+    };
+    (value(&argument.value), keep)
+}
+
+/// What an action is called, as a shell would take it.
+pub fn name(name: &ActionName) -> String {
+    let words: Vec<String> = name.0.iter().map(|w| word(&w.0)).collect();
+    words.join(" ")
+}
+
+fn simple(head: String, style: &'static str) -> Line {
+    Line {
+        head,
+        style,
+        ..Line::default()
+    }
+}
+
+/// What happened, without who did it.
+fn line(kind: &Kind) -> Line {
     match kind {
         Kind::Call {
             call,
             arguments,
             result,
             errno,
+            filtered,
+            rule,
             ..
         } => {
-            let all: Vec<String> = arguments.iter().map(|a| value(&a.value)).collect();
             let result = match (result, errno) {
-                (None, _) => "?".into(),
-                (Some(_), Some(errno)) => format!("-1 {errno}"),
-                (Some(result), None) => result.to_string(),
+                (None, _) => "= ?".into(),
+                (Some(_), Some(errno)) if *filtered => format!("= -1 {errno} (filter)"),
+                (Some(_), Some(errno)) => format!("= -1 {errno}"),
+                (Some(result), None) => format!("= {result}"),
             };
-            format!("{call}({}) = {result}", all.join(", "))
+            let rule = rule.iter().map(|r| format!(" [{}]", word(r.as_bytes())));
+            Line {
+                head: format!("{call}("),
+                parts: arguments.iter().map(part).collect(),
+                tail: ")",
+                result: rule.fold(result, |all, rule| all + &rule),
+                style: if errno.is_some() { RED } else { PLAIN },
+            }
         }
         Kind::Fork { parent, thread } => {
-            format!("{} of {parent}", if *thread { "thread" } else { "process" })
+            let what = if *thread { "thread" } else { "process" };
+            simple(format!("+ {what} of {parent}"), DIM)
         }
-        Kind::Exec { arguments, .. } => {
-            let all: Vec<String> = arguments.iter().map(text).collect();
-            format!("exec [{}]", all.join(", "))
-        }
+        Kind::Exec {
+            file,
+            arguments,
+            environment,
+            ..
+        } => Line {
+            head: "exec ".into(),
+            parts: std::iter::once((text(file), Keep::Tail))
+                .chain(arguments.iter().map(|a| (text(a), Keep::Head)))
+                .collect(),
+            tail: "",
+            result: format!("/* {} variables */", environment.len()),
+            style: GREEN,
+        },
         Kind::Exit {
             status: Some(status),
             ..
-        } => format!("exits with {status}"),
-        Kind::Exit { signal, .. } => format!("ended by signal {}", signal.unwrap_or(0)),
-        Kind::Uring { operation, .. } => format!("io_uring {operation}"),
-        Kind::Action { name } => {
-            let all: Vec<String> = name.0.iter().map(text).collect();
-            format!("action: {}", all.join(" "))
-        }
+        } => simple(format!("exits with {status}"), DIM),
+        Kind::Exit { signal, .. } => simple(format!("ended by {}", signal_name(*signal)), RED),
+        Kind::Uring { operation, .. } => simple(format!("io_uring {operation}"), PLAIN),
+        Kind::Action { name: of } => simple(name(of), BOLD),
         Kind::FalseClaim { of, says } => {
-            format!("false claim of action {of}: {}", quoted(says.as_bytes()))
+            let says = quoted(says.as_bytes());
+            simple(format!("false claim of action {of}: {says}"), RED)
         }
-        Kind::Unknown { number, size } => format!("record of unknown kind {number}, {size} bytes"),
-        Kind::Missing {
-            lost,
-            skipped,
-            unfinished,
-            unreadable,
-            unlabelled,
-            unwritten,
-        } => format!(
-            "lost {lost}, skipped {skipped:?}, unfinished {unfinished}, unreadable {unreadable}, unlabelled {unlabelled}, unwritten {unwritten}"
-        ),
+        Kind::Unknown { number, size } => {
+            let what = format!("record of unknown kind {number}, {size} bytes");
+            simple(what, RED)
+        }
+        Kind::Missing(missing) => simple(lacking(missing), RED),
     }
 }
 
-impl<W: Write + Send> Sink for Terminal<W> {
-    fn event(&mut self, event: &Event) -> std::io::Result<()> {
-        writeln!(
-            self.to,
-            "{:>3} {:>7} {}",
-            event.action,
-            event.tid,
-            line(&event.kind)
-        )
+fn signal_name(signal: Option<i32>) -> String {
+    let number = signal.unwrap_or(0);
+    nix::sys::signal::Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |s| s.as_str().into())
+}
+
+pub fn lacking(missing: &Missing) -> String {
+    let Missing {
+        kept: _,
+        lost,
+        skipped,
+        unfinished,
+        unreadable: _,
+        unlabelled,
+        uncounted,
+        unwritten,
+    } = missing;
+    let skipped: u64 = skipped.iter().map(|(_, times)| times).sum();
+    let all = [
+        (*lost, "events lost for want of room"),
+        (skipped, "skipped by the kernel"),
+        (*unfinished, "calls without an end"),
+        (*unlabelled, "processes not seen"),
+        (*uncounted, "calls not counted"),
+        (*unwritten, "events not written"),
+    ];
+    let all = all.iter().filter(|(n, _)| *n != 0);
+    let all: Vec<String> = all.map(|(n, what)| format!("{n} {what}")).collect();
+    format!("missing: {}", all.join(", "))
+}
+
+impl Line {
+    /// With spaces before the result, within what is left of the screen beside the margin.
+    fn fitted(&self, screen: Option<usize>) -> (String, &str) {
+        let whole = width(&self.head) + width(self.tail);
+        let gap = usize::from(!self.result.is_empty());
+        let (room, column) = match screen {
+            None => (usize::MAX, COLUMN),
+            Some(screen) => {
+                let left = screen.saturating_sub(MARGIN);
+                let taken = width(&self.result) + gap;
+                (
+                    left.saturating_sub(taken),
+                    left.saturating_sub(taken.max(RESULT + 1)),
+                )
+            }
+        };
+        let parts = fit(&self.parts, room.saturating_sub(whole));
+        let body = format!("{}{parts}{}", self.head, self.tail);
+        let mut body = cut(&body, room, Keep::Head);
+        if gap != 0 {
+            let pad = column.saturating_sub(width(&body)) + gap;
+            body.extend(std::iter::repeat_n(' ', pad));
+        }
+        (body, &self.result)
+    }
+}
+
+impl Terminal {
+    fn new(out: Out, look: Look) -> Self {
+        Self {
+            out,
+            look,
+            names: HashMap::new(),
+            speaks: None,
+        }
     }
 
-    fn end(&mut self) -> std::io::Result<()> {
-        self.to.flush()
+    fn header(&mut self, event: &Event) {
+        let mut header = format!("── action {}", event.action);
+        if let Some(of) = self.names.get(&event.action) {
+            header = format!("{header}  {}", name(of));
+        }
+        if let Some(claimed) = &event.claimed {
+            header = format!("{header}  claimed: {}", word(claimed.as_bytes()));
+        }
+        if event.late {
+            header += "  (late)";
+        }
+        if let Some(columns) = self.look.width {
+            header = cut(&header, columns, Keep::Head);
+        }
+        self.put(BOLD, &header);
+        self.out.text().push(b'\n');
+        self.speaks = Some(event.action);
+    }
+
+    fn put(&mut self, style: &str, text: &str) {
+        let coloured = self.look.colour && !style.is_empty();
+        let to = self.out.text();
+        if coloured {
+            to.extend(style.as_bytes());
+        }
+        to.extend(text.as_bytes());
+        if coloured {
+            to.extend(RESET.as_bytes());
+        }
+    }
+}
+
+/// The exec itself has said it.
+fn is_said(kind: &Kind) -> bool {
+    match kind {
+        Kind::Call { call, result, .. } => {
+            matches!(&**call, "execve" | "execveat") && *result == Some(0)
+        }
+        Kind::Missing(missing) => missing.is_nothing(),
+        _ => false,
+    }
+}
+
+impl Sink for Terminal {
+    fn event(&mut self, event: &Event) {
+        if is_said(&event.kind) {
+            return;
+        }
+        if let Kind::Action { name } = &event.kind {
+            self.names.insert(event.action, name.clone());
+            self.header(event);
+            return self.out.is_whole();
+        }
+        if let Kind::Missing(missing) = &event.kind {
+            self.put(RED, &format!("── {}", lacking(missing)));
+            self.out.text().push(b'\n');
+            return self.out.is_whole();
+        }
+        if self.speaks != Some(event.action) {
+            self.header(event);
+        }
+        let line = line(&event.kind);
+        let (body, result) = line.fitted(self.look.width);
+        let margin = format!("{:>7} ", event.tid);
+        self.put(DIM, &margin);
+        let of_body = if line.style == RED && !result.is_empty() {
+            PLAIN
+        } else {
+            line.style
+        };
+        self.put(of_body, &body);
+        self.put(line.style, result);
+        self.out.text().push(b'\n');
+        self.out.is_whole();
+    }
+
+    fn flush(&mut self) {
+        self.out.flush();
+    }
+
+    fn end(&mut self, _: &[(CountKey, Count)]) {
+        self.out.end();
+    }
+
+    fn unwritten(&self) -> &Unwritten {
+        self.out.unwritten()
     }
 }
