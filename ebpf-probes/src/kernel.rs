@@ -79,7 +79,7 @@ offsets!(REGISTER_0 REGISTER_1 REGISTER_2 REGISTER_3 REGISTER_4 REGISTER_5 REGIS
 offsets!(TASK_LEADER TASK_FS TASK_FILES TASK_PID TASK_TGID TASK_THREAD_PID TASK_EXIT_CODE TASK_SIGNAL TASK_STATUS TASK_MM);
 offsets!(FS_ROOT FS_PWD PATH_MNT PATH_DENTRY DENTRY_PARENT DENTRY_NAME DENTRY_HASHED MNT_ROOT MOUNT_MNT MOUNT_PARENT MOUNT_POINT);
 offsets!(FILES_TABLE TABLE_FILES TABLE_SIZE FILE_PATH FILE_INODE INODE_NUMBER INODE_SB SB_DEVICE);
-offsets!(MM_ARG_START MM_ARG_END MM_ENV_START MM_ENV_END BPRM_FILE BPRM_FILENAME SIGNAL_LIVE PID_LEVEL PID_NUMBERS);
+offsets!(MM_ARG_START MM_ARG_END MM_ENV_START MM_ENV_END BPRM_FILE BPRM_FILENAME BPRM_INTERP SIGNAL_LIVE PID_LEVEL PID_NUMBERS);
 offsets!(REQUEST_OPERATION REQUEST_FLAGS REQUEST_DATA);
 /// The number of open(2), whose flags come one argument before those of openat(2).
 #[unsafe(no_mangle)]
@@ -131,9 +131,16 @@ pub unsafe fn field<T: Copy>(base: *const u8, of: &'static u64) -> T {
 }
 
 #[inline(always)]
-pub fn add(to: &mut u64, what: u64) -> u64 {
+pub fn add(to: &mut u64, what: u64) {
     // SAFETY: a u64 in a map.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(to, what) }
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(to, what) };
+}
+
+/// What was there before. Of a relaxed addition LLVM gives back the operand: it knows no such instruction that fetches.
+#[inline(always)]
+pub fn fetch_add(to: &mut u64, what: u64) -> u64 {
+    // SAFETY: a u64 in a map.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(to, what) }
 }
 
 #[inline(always)]

@@ -15,8 +15,8 @@ mod processes;
 mod text;
 mod walk;
 
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
+use aya_ebpf::macros::{btf_tracepoint, fentry};
+use aya_ebpf::programs::{BtfTracePointContext, FEntryContext};
 
 #[btf_tracepoint(function = "sys_enter")]
 pub fn enter(ctx: BtfTracePointContext) -> i32 {
@@ -39,6 +39,12 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn exec(ctx: BtfTracePointContext) -> i32 {
     processes::exec(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+#[fentry(function = "security_bprm_check")]
+pub fn choose(ctx: FEntryContext) -> i32 {
+    processes::choose(ctx.arg(0));
     0
 }
 

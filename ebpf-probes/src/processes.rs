@@ -2,10 +2,10 @@
 
 use crate::calls;
 use crate::kernel::{
-    BPRM_FILE, BPRM_FILENAME, FILE_INODE, INODE_NUMBER, INODE_SB, MM_ARG_END, MM_ARG_START,
+    BPRM_FILE, BPRM_FILENAME, BPRM_INTERP, FILE_INODE, INODE_NUMBER, INODE_SB, MM_ARG_END, MM_ARG_START,
     MM_ENV_END, MM_ENV_START, PID_LEVEL, PID_NUMBERS, REQUEST_DATA, REQUEST_FLAGS,
     REQUEST_OPERATION, SB_DEVICE, SIGNAL_LIVE, TASK_EXIT_CODE, TASK_LEADER, TASK_MM, TASK_PID,
-    TASK_SIGNAL, TASK_TGID, TASK_THREAD_PID, TASKS, add, current, field, filter, ids, label, now,
+    TASK_SIGNAL, TASK_TGID, TASK_THREAD_PID, TASKS, add, current, fetch_add, field, filter, ids, label, now,
     offset, pointer, probe, reserved, tally,
 };
 use aya_ebpf::helpers::generated as helper;
@@ -58,7 +58,7 @@ pub fn fork(parent: *const u8, child: *const u8) {
         // each process that the agent itself starts is an action
         agent = false;
         if let Some(tally) = tally() {
-            action = add(&mut tally.next_action, 1) as u32 + 1;
+            action = fetch_add(&mut tally.next_action, 1) as u32 + 1;
         }
     }
     let Some(new) = TASKS.create(child) else {
@@ -102,23 +102,45 @@ fn inside(task: *const u8) -> u32 {
     probe(numbers.wrapping_add(level as usize * UPID), 0)
 }
 
-/// The new program's memory is there.
+/// Device and inode of the file that is executed.
 #[inline(always)]
-pub fn exec(me: *const u8, before: i32, bprm: *const u8) {
-    let Some(label) = label() else { return };
+fn executed(bprm: *const u8) -> (u32, u64) {
     let file = pointer(bprm, &BPRM_FILE);
     let inode = pointer(file, &FILE_INODE);
     let number: u64 = probe(inode.wrapping_add(offset(&INODE_NUMBER)), 0);
     let sb = pointer(inode, &INODE_SB);
-    let device: u32 = probe(sb.wrapping_add(offset(&SB_DEVICE)), 0);
+    (probe(sb.wrapping_add(offset(&SB_DEVICE)), 0), number)
+}
+
+/// Before each program of an exec is looked at: a script, then its interpreter, whose memory is the new one's. Only here
+/// the script is known by its file.
+#[inline(always)]
+pub fn choose(bprm: *const u8) {
+    let Some(label) = label() else { return };
     let Some(filter) = filter() else { return };
-    if label.action == 0
-        && filter.agent_inode == number
-        && filter.agent_device == device
-        && number != 0
-    {
+    if label.action != 0 || filter.agent_inode == 0 {
+        return;
+    }
+    // the same until a script's first line names another
+    if pointer(bprm, &BPRM_FILENAME) == pointer(bprm, &BPRM_INTERP) {
+        label.flags &= !task::CHOSEN;
+    }
+    if executed(bprm) == (filter.agent_device, filter.agent_inode) {
+        label.flags |= task::CHOSEN;
+    }
+}
+
+/// The new program's memory is there.
+#[inline(always)]
+pub fn exec(me: *const u8, before: i32, bprm: *const u8) {
+    let Some(label) = label() else { return };
+    let (device, number) = executed(bprm);
+    let Some(filter) = filter() else { return };
+    let is_agents = filter.agent_inode == number && filter.agent_device == device && number != 0;
+    if label.action == 0 && (is_agents || label.flags & task::CHOSEN != 0) {
         label.flags |= task::AGENT;
     }
+    label.flags &= !task::CHOSEN;
     if filter.processes == 0 {
         return;
     }

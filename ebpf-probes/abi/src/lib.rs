@@ -344,6 +344,8 @@ pub mod task {
     pub const INSIDE: u32 = 2;
     /// Has not returned from the call that made it.
     pub const NEW: u32 = 4;
+    /// In an exec of the agent's own executable.
+    pub const CHOSEN: u32 = 8;
 }
 
 /// The flags argument of the calls that [`Filter::writing`] can name: open(2) and openat(2).

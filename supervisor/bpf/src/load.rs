@@ -3,7 +3,7 @@
 use crate::kernel::{Kernel, KernelError};
 use crate::{offsets, sys};
 use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -70,6 +70,9 @@ const PROGRAMS: &[(&str, &[&str], bool, bool)] = &[
     ("enter", &["sys_enter"], true, false),
 ];
 
+/// Where the agent is a script, and only there: before its interpreter is looked at.
+const CHOOSE: (&str, &str) = ("choose", "security_bprm_check");
+
 pub struct Probes {
     object: Ebpf,
     attached: Vec<&'static str>,
@@ -112,11 +115,16 @@ impl Probes {
             map.set(index, Bytes::of(shape), 0)
                 .map_err(|e| LoadError::Object(e.to_string()))?;
         }
-        probes.attach_all(options, &kernel)?;
+        probes.attach_all(options, &kernel, filter)?;
         Ok(probes)
     }
 
-    fn attach_all(&mut self, options: Options, kernel: &Kernel) -> Result<(), LoadError> {
+    fn attach_all(
+        &mut self,
+        options: Options,
+        kernel: &Kernel,
+        filter: &Filter,
+    ) -> Result<(), LoadError> {
         let types = Btf::from_sys_fs().map_err(|e| LoadError::Object(e.to_string()))?;
         for (name, tracepoints, of_calls, may_be_missing) in PROGRAMS {
             if *of_calls && !options.calls {
@@ -142,6 +150,27 @@ impl Probes {
                 .map_err(|error| of_program(name, &error))?;
             self.attached.push(name);
         }
+        if filter.agent_inode != 0 {
+            self.attach_choose(&types)?;
+        }
+        Ok(())
+    }
+
+    fn attach_choose(&mut self, types: &Btf) -> Result<(), LoadError> {
+        let (name, function) = CHOOSE;
+        let missing = || LoadError::Program {
+            program: name,
+            why: "not in the object".into(),
+        };
+        let program = self.object.program_mut(name).ok_or_else(missing)?;
+        let program: Result<&mut FEntry, ProgramError> = program.try_into();
+        program
+            .and_then(|p| {
+                p.load(function, types)?;
+                p.attach().map(drop)
+            })
+            .map_err(|error| of_program(name, &error))?;
+        self.attached.push(name);
         Ok(())
     }
 
@@ -230,12 +259,16 @@ impl Probes {
     }
 
     /// How often the kernel skipped each program.
-    pub fn missed(&mut self) -> Result<Vec<Missed>, LoadError> {
+    pub fn missed(&self) -> Result<Vec<Missed>, LoadError> {
         let names = self.attached.clone();
         names
             .into_iter()
             .map(|name| {
-                let program = self.program(name)?;
+                let missing = || LoadError::Program {
+                    program: name,
+                    why: "not in the object".into(),
+                };
+                let program = self.object.program(name).ok_or_else(missing)?;
                 let fd = program.fd().map_err(|error| of_program(name, &error))?;
                 let times = misses(fd.as_fd().as_raw_fd());
                 Ok(Missed {

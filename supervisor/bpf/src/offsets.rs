@@ -46,6 +46,7 @@ const FIELDS: &[(&str, Path)] = &[
     ("MM_ENV_END", &[("mm_struct", &["env_end"])]),
     ("BPRM_FILE", &[("linux_binprm", &["file"])]),
     ("BPRM_FILENAME", &[("linux_binprm", &["filename"])]),
+    ("BPRM_INTERP", &[("linux_binprm", &["interp"])]),
     ("SIGNAL_LIVE", &[("signal_struct", &["live"])]),
     ("PID_LEVEL", &[("pid", &["level"])]),
     ("PID_NUMBERS", &[("pid", &["numbers"])]),
