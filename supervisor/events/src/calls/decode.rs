@@ -150,6 +150,9 @@ fn value(kind: Kind, raw: u64, own: Own<'_>) -> Option<Value> {
         Kind::Text => own.text().map(Value::Text),
         Kind::AddressOut(length) => own.address(own.given(length)),
         Kind::Address(_) | Kind::Message | Kind::MessageOut => own.address(usize::MAX),
+        Kind::TextOf(_) => own
+            .get(piece::BYTES)
+            .map(|text| Value::Text(Bytes(text.into()))),
         Kind::Strings => own.get(piece::STRING).map(strings),
         Kind::Result => {
             let bytes = own.whole(piece::BYTES);

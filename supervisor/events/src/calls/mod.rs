@@ -66,6 +66,8 @@ pub enum Kind {
     Pair,
     /// An option's value, as long as that argument says.
     Sized(u8),
+    /// Text without a NUL, as long as that argument says.
+    TextOf(u8),
     /// The kernel writes it; that argument points to its length.
     SizedOut(u8),
     /// Points to a length, before and after.
@@ -247,7 +249,7 @@ fn pick(argument: u8, kind: Kind) -> Option<Pick> {
         Kind::Strings => pick(pick::STRINGS, 0, 0),
         Kind::Result => pick(pick::RESULT_OUT, 0, 0),
         Kind::Pair => pick(pick::BYTES_OUT, pick::ALL, 8),
-        Kind::Sized(length) => pick(pick::BYTES, length, VALUE),
+        Kind::Sized(length) | Kind::TextOf(length) => pick(pick::BYTES, length, VALUE),
         Kind::SizedOut(length) => pick(pick::SIZED_OUT, length, VALUE),
         Kind::Length => pick(pick::IN_OUT, pick::ALL, 4),
         Kind::LongIn => pick(pick::BYTES, pick::ALL, 8),

@@ -206,7 +206,7 @@ pub static PRCTL_2: Cases = cases(
         case(libc::PR_GET_NAME, Pointer),
         case(libc::PR_SET_PDEATHSIG, Signal),
         case(libc::PR_GET_PDEATHSIG, Pointer),
-        case(libc::PR_SET_DUMPABLE, Unsigned),
+        case(libc::PR_SET_DUMPABLE, Flags(&processes::DUMPABLE)),
         case(libc::PR_GET_DUMPABLE, Nothing),
         case(libc::PR_SET_KEEPCAPS, Unsigned),
         case(libc::PR_GET_KEEPCAPS, Nothing),
@@ -245,6 +245,25 @@ const ONE: &[Case] = &[
 pub static PRCTL_3: Cases = cases(0, ONE, &Hexadecimal);
 pub static PRCTL_4: Cases = cases(0, ONE, &Hexadecimal);
 pub static PRCTL_5: Cases = cases(0, ONE, &Hexadecimal);
+
+const fn device(kind: libc::mode_t) -> Case {
+    Case {
+        mask: libc::S_IFMT,
+        is: kind,
+        kind: Hexadecimal,
+    }
+}
+
+const DEVICES: &[Case] = &[device(libc::S_IFCHR), device(libc::S_IFBLK)];
+pub static MKNOD_DEVICE: Cases = cases(1, DEVICES, &Nothing);
+pub static MKNODAT_DEVICE: Cases = cases(2, DEVICES, &Nothing);
+
+pub static QUEUE: Cases = cases(1, &[bits(libc::O_CREAT, Pointer)], &Nothing);
+
+/// With MEMBARRIER_CMD_FLAG_CPU.
+pub static MEMBARRIER_CPU: Cases = cases(1, &[bits(1, Int)], &Nothing);
+
+pub static RESTART: Cases = cases(2, &[case(libc::LINUX_REBOOT_CMD_RESTART2, Text)], &Nothing);
 
 pub static MREMAP_TO: Cases = cases(3, &[bits(libc::MREMAP_FIXED, Pointer)], &Nothing);
 

@@ -2,8 +2,8 @@
 
 use super::Kind::{
     Address, AddressOut, By, Descriptor, Directory, Flags, Half, Hexadecimal, Id, Int, IntOut,
-    Length, Long, LongIn, Message, MessageOut, Mode, Pair, Path, PathAt, Pointer, Result, Signal,
-    Sized, SizedOut, Strings, Struct, StructOf, Text, Unsigned, Wide,
+    Length, Long, LongIn, Message, MessageOut, Mode, Nothing, Pair, Path, PathAt, Pointer, Result,
+    Signal, Sized, SizedOut, Strings, Struct, StructOf, Text, TextOf, Unsigned, Wide,
 };
 use super::flags::events::{
     CLOCK, EPOLL, EPOLL_CTL, EVENTFD, FAN_INIT, FAN_MARK, FAN_MASK, INOTIFY, INOTIFY_INIT,
@@ -15,8 +15,8 @@ use super::flags::files::{
     RENAME, RWF, SPLICE, STATX, STATX_AT, SWAP, SYNC_RANGE, UMOUNT, UNLINK, WHENCE, XATTR,
 };
 use super::flags::memory::{
-    GET_MEMPOLICY, MADVISE, MAP, MBIND, MEMBARRIER, MEMFD, MLOCK2, MLOCKALL, MPOL, MREMAP, MSYNC,
-    PKEY, PROT,
+    GET_MEMPOLICY, MADVISE, MAP, MBIND, MEMBARRIER, MEMBARRIER_FLAGS, MEMFD, MLOCK2, MLOCKALL,
+    MPOL, MREMAP, MSYNC, PKEY, PROT,
 };
 use super::flags::network::{FAMILY, LEVEL, MSG, SHUTDOWN, SOCKET, SOCKET_FLAGS};
 use super::flags::processes::{
@@ -31,9 +31,9 @@ use super::flags::system::{
 };
 use super::structs::{
     ACTION, CLONE_ARGS, EPOLL_EVENT, FCNTL_ARGUMENT, FUTEX_3, FUTEX_4, FUTEX_5, ITIMERSPEC,
-    ITIMERVAL, LANDLOCK_ATTR, MOUNT_ATTRIBUTES, MREMAP_TO, OPEN_HOW, OPEN_MODE, OPENAT_MODE,
-    OPTION, PRCTL_2, PRCTL_3, PRCTL_4, PRCTL_5, PROTOCOL, RLIMIT, RULESET, SECCOMP_FLAGS, TIMES,
-    TIMESPEC,
+    ITIMERVAL, LANDLOCK_ATTR, MEMBARRIER_CPU, MKNOD_DEVICE, MKNODAT_DEVICE, MOUNT_ATTRIBUTES,
+    MREMAP_TO, OPEN_HOW, OPEN_MODE, OPENAT_MODE, OPTION, PRCTL_2, PRCTL_3, PRCTL_4, PRCTL_5,
+    PROTOCOL, QUEUE, RESTART, RLIMIT, RULESET, SECCOMP_FLAGS, TIMES, TIMESPEC,
 };
 use super::{Decoding, Kind};
 #[cfg(target_arch = "x86_64")]
@@ -176,8 +176,8 @@ calls! {
     SYS_futimesat futimesat(dirfd: Directory, path: PathAt(0), times: Pointer) [File Descriptor Mutation];
     SYS_utimensat utimensat(dirfd: Directory, path: PathAt(0), times: Struct(&TIMES), flags: Flags(&AT)) [File Descriptor Mutation];
     #[cfg(target_arch = "x86_64")]
-    SYS_mknod mknod(path: Path, mode: Mode, dev: Hexadecimal) [File Mutation];
-    SYS_mknodat mknodat(dirfd: Directory, path: PathAt(0), mode: Mode, dev: Hexadecimal) [File Descriptor Mutation];
+    SYS_mknod mknod(path: Path, mode: Mode, dev: By(&MKNOD_DEVICE)) [File Mutation];
+    SYS_mknodat mknodat(dirfd: Directory, path: PathAt(0), mode: Mode, dev: By(&MKNODAT_DEVICE)) [File Descriptor Mutation];
     SYS_truncate truncate(path: Path, length: Long) [File Mutation];
     SYS_ftruncate ftruncate(fd: Descriptor, length: Long) [Descriptor Mutation];
     #[cfg(target_arch = "x86_64")]
@@ -192,8 +192,8 @@ calls! {
     SYS_writev writev(fd: Descriptor, vectors: Pointer, count: Unsigned) [Descriptor];
     SYS_preadv preadv(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long) [Descriptor];
     SYS_pwritev pwritev(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long) [Descriptor];
-    SYS_preadv2 preadv2(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long, high: Long, flags: Flags(&RWF)) [Descriptor];
-    SYS_pwritev2 pwritev2(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long, high: Long, flags: Flags(&RWF)) [Descriptor];
+    SYS_preadv2 preadv2(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long, high: Nothing, flags: Flags(&RWF)) [Descriptor];
+    SYS_pwritev2 pwritev2(fd: Descriptor, vectors: Pointer, count: Unsigned, offset: Long, high: Nothing, flags: Flags(&RWF)) [Descriptor];
     SYS_readahead readahead(fd: Descriptor, offset: Long, count: Unsigned) [Descriptor];
     SYS_fadvise64 fadvise64(fd: Descriptor, offset: Long, length: Long, advice: Flags(&FADVISE)) [Descriptor];
     SYS_fallocate fallocate(fd: Descriptor, mode: Flags(&FALLOC), offset: Long, length: Long) [Descriptor Mutation];
@@ -343,7 +343,7 @@ calls! {
     SYS_set_mempolicy_home_node set_mempolicy_home_node(addr: Pointer, length: Unsigned, node: Unsigned, flags: Hexadecimal) [];
     SYS_migrate_pages migrate_pages(pid: Int, most: Unsigned, from: Pointer, to: Pointer) [];
     SYS_move_pages move_pages(pid: Int, count: Unsigned, pages: Pointer, nodes: Pointer, status: Pointer, flags: Flags(&MBIND)) [];
-    SYS_membarrier membarrier(cmd: Flags(&MEMBARRIER), flags: Hexadecimal, cpu: Int) [];
+    SYS_membarrier membarrier(cmd: Flags(&MEMBARRIER), flags: Flags(&MEMBARRIER_FLAGS), cpu: By(&MEMBARRIER_CPU)) [];
     SYS_map_shadow_stack map_shadow_stack(addr: Pointer, size: Unsigned, flags: Hexadecimal) [];
     SYS_shmget shmget(key: Flags(&IPC), size: Unsigned, flags: Flags(&SHMGET)) [];
     SYS_shmat shmat(id: Int, addr: Pointer, flags: Flags(&SHM)) [];
@@ -357,7 +357,7 @@ calls! {
     SYS_msgsnd msgsnd(id: Int, msg: Pointer, size: Unsigned, flags: Flags(&IPC_MSG)) [];
     SYS_msgrcv msgrcv(id: Int, msg: Pointer, size: Unsigned, type: Long, flags: Flags(&IPC_MSG)) [];
     SYS_msgctl msgctl(id: Int, cmd: Flags(&MSGCTL), buf: Pointer) [];
-    SYS_mq_open mq_open(name: Text, flags: Flags(&OPEN), mode: By(&OPEN_MODE), attr: Pointer) [Descriptor Mutation];
+    SYS_mq_open mq_open(name: Text, flags: Flags(&OPEN), mode: By(&OPEN_MODE), attr: By(&QUEUE)) [Descriptor Mutation];
     SYS_mq_unlink mq_unlink(name: Text) [Mutation];
     SYS_mq_timedsend mq_timedsend(fd: Descriptor, msg: Pointer, size: Unsigned, priority: Half, timeout: Struct(&TIMESPEC)) [Descriptor];
     SYS_mq_timedreceive mq_timedreceive(fd: Descriptor, msg: Pointer, size: Unsigned, priority: Pointer, timeout: Struct(&TIMESPEC)) [Descriptor];
@@ -401,7 +401,7 @@ calls! {
     SYS_getitimer getitimer(which: Flags(&ITIMER), value: Pointer) [];
     SYS_prctl prctl(option: Flags(&PRCTL), arg2: By(&PRCTL_2), arg3: By(&PRCTL_3), arg4: By(&PRCTL_4), arg5: By(&PRCTL_5)) [];
     #[cfg(target_arch = "x86_64")]
-    SYS_arch_prctl arch_prctl(code: Flags(&ARCH), addr: Hexadecimal) [];
+    SYS_arch_prctl arch_prctl(code: Flags(&ARCH), addr: Pointer) [];
     SYS_futex futex(addr: Pointer, op: Flags(&FUTEX), val: Half, timeout: By(&FUTEX_3), addr2: By(&FUTEX_4), val3: By(&FUTEX_5)) [];
     SYS_futex_waitv futex_waitv(waiters: Pointer, count: Half, flags: Hexadecimal, timeout: Struct(&TIMESPEC), clock: Flags(&CLOCK)) [];
     SYS_futex_wake futex_wake(addr: Pointer, mask: Hexadecimal, count: Int, flags: Hexadecimal) [];
@@ -487,10 +487,10 @@ calls! {
     SYS_uname uname(buf: Pointer) [];
     SYS_sysinfo sysinfo(info: Pointer) [];
     SYS_syslog syslog(type: Flags(&SYSLOG), buf: Pointer, size: Int) [];
-    SYS_sethostname sethostname(name: Text, length: Unsigned) [Mutation];
-    SYS_setdomainname setdomainname(name: Text, length: Unsigned) [Mutation];
+    SYS_sethostname sethostname(name: TextOf(1), length: Unsigned) [Mutation];
+    SYS_setdomainname setdomainname(name: TextOf(1), length: Unsigned) [Mutation];
     SYS_getrandom getrandom(buf: Pointer, count: Unsigned, flags: Flags(&RANDOM)) [];
-    SYS_reboot reboot(magic: Hexadecimal, magic2: Hexadecimal, cmd: Flags(&REBOOT), arg: Pointer) [Mutation];
+    SYS_reboot reboot(magic: Hexadecimal, magic2: Hexadecimal, cmd: Flags(&REBOOT), arg: By(&RESTART)) [Mutation];
     SYS_kexec_load kexec_load(entry: Hexadecimal, count: Unsigned, segments: Pointer, flags: Hexadecimal) [Mutation];
     SYS_kexec_file_load kexec_file_load(kernel: Descriptor, initrd: Descriptor, size: Unsigned, cmdline: Text, flags: Flags(&KEXEC_FILE)) [Descriptor Mutation];
     SYS_init_module init_module(image: Pointer, size: Unsigned, parameters: Text) [Mutation];

@@ -80,3 +80,8 @@ pub static PKEY: Set = Set {
     values: &[],
     bits: bits!(PKEY_DISABLE_ACCESS=0x1 PKEY_DISABLE_WRITE=0x2 PKEY_DISABLE_EXECUTE=0x4),
 };
+
+pub static MEMBARRIER_FLAGS: Set = Set {
+    values: &[],
+    bits: bits!(MEMBARRIER_CMD_FLAG_CPU = 0x1),
+};

@@ -53,7 +53,8 @@ impl Set {
 /// The library's number of a name, or the one that is written where the library has none.
 macro_rules! numbered {
     ($name:ident) => {
-        libc::$name as u64
+        // some are negative as an `int`
+        libc::$name as u64 & $crate::calls::flags::ALL
     };
     ($name:ident $value:literal) => {
         $value
@@ -75,11 +76,17 @@ macro_rules! values {
 }
 use values;
 
+/// Those without a name of their own count from the first of the kernel's, as strace(1) has them.
 pub fn signal(number: u32) -> String {
-    i32::try_from(number)
-        .ok()
-        .and_then(|n| nix::sys::signal::Signal::try_from(n).ok())
-        .map_or_else(|| number.to_string(), |s| s.as_str().into())
+    const FIRST: u32 = 32;
+    const LAST: u32 = 64;
+    let known = i32::try_from(number).ok();
+    let known = known.and_then(|n| nix::sys::signal::Signal::try_from(n).ok());
+    match known {
+        Some(signal) => signal.as_str().into(),
+        None if (FIRST..=LAST).contains(&number) => format!("SIGRT_{}", number - FIRST),
+        None => number.to_string(),
+    }
 }
 
 pub fn errno(number: i32) -> &'static str {
