@@ -110,7 +110,7 @@ pub fn leave(registers: *const u8, result: i64) {
         return;
     }
     task.call.duration = if seen { now() - task.call.head.time } else { 0 };
-    if filter.counted != 0 {
+    if filter.counted != 0 && task.flags & task::BEGINS == 0 {
         count(task);
     }
     if always && seen {
@@ -140,7 +140,7 @@ pub fn abandon(task: &mut Task) {
     if always || filter.counted != 0 {
         task.call.duration = now() - task.call.head.time;
     }
-    if filter.counted != 0 {
+    if filter.counted != 0 && task.flags & task::BEGINS == 0 {
         count(task);
     }
     if always {

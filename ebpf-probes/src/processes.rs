@@ -2,11 +2,11 @@
 
 use crate::calls;
 use crate::kernel::{
-    BPRM_FILE, BPRM_FILENAME, BPRM_INTERP, FILE_INODE, INODE_NUMBER, INODE_SB, MM_ARG_END, MM_ARG_START,
-    MM_ENV_END, MM_ENV_START, PID_LEVEL, PID_NUMBERS, REQUEST_DATA, REQUEST_FLAGS,
+    BPRM_FILE, BPRM_FILENAME, BPRM_INTERP, FILE_INODE, INODE_NUMBER, INODE_SB, MM_ARG_END,
+    MM_ARG_START, MM_ENV_END, MM_ENV_START, PID_LEVEL, PID_NUMBERS, REQUEST_DATA, REQUEST_FLAGS,
     REQUEST_OPERATION, SB_DEVICE, SIGNAL_LIVE, TASK_EXIT_CODE, TASK_LEADER, TASK_MM, TASK_PID,
-    TASK_SIGNAL, TASK_TGID, TASK_THREAD_PID, TASKS, add, current, fetch_add, field, filter, ids, label, now,
-    offset, pointer, probe, reserved, tally,
+    TASK_SIGNAL, TASK_TGID, TASK_THREAD_PID, TASKS, add, current, fetch_add, field, filter, ids,
+    label, now, offset, pointer, probe, reserved, tally,
 };
 use aya_ebpf::helpers::generated as helper;
 use stockade_abi::{
@@ -140,7 +140,7 @@ pub fn exec(me: *const u8, before: i32, bprm: *const u8) {
     if label.action == 0 && (is_agents || label.flags & task::CHOSEN != 0) {
         label.flags |= task::AGENT;
     }
-    label.flags &= !task::CHOSEN;
+    label.flags &= !(task::CHOSEN | task::BEGINS);
     if filter.processes == 0 {
         return;
     }

@@ -1,6 +1,6 @@
 //! What pointers lead to: paths and where they begin, socket addresses, buffers.
 
-use crate::kernel::{add, reserved, tally};
+use crate::kernel::{add, ids, reserved, tally};
 use crate::walk::base;
 use aya_ebpf::helpers::generated as helper;
 use core::ffi::c_void;
@@ -79,8 +79,7 @@ extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
             | pick::MESSAGE_OUT
             | pick::SIZED_OUT
     );
-    let now =
-        when == When::Only || after != (when == When::Before) || pick.what == pick::IN_OUT;
+    let now = when == When::Only || after != (when == When::Before) || pick.what == pick::IN_OUT;
     if now || when == When::After && missing(task, pick) {
         one(task, pick, when == When::After, now);
     }
@@ -359,9 +358,14 @@ fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
 /// A record of its own; `fill` says how much of it is used.
 #[inline(always)]
 fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) {
+    // the call's own head is written when it is sent
+    let (process, thread) = ids();
     let head = Head {
         kind: kind::LONG_TEXT,
         size: size_of::<LongText>() as u32,
+        action: task.action,
+        process,
+        thread,
         ..task.call.head
     };
     let serial = task.serial;

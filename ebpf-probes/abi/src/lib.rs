@@ -346,6 +346,8 @@ pub mod task {
     pub const NEW: u32 = 4;
     /// In an exec of the agent's own executable.
     pub const CHOSEN: u32 = 8;
+    /// Has not executed the command yet: what it does is stockade's own, and counted for nobody.
+    pub const BEGINS: u32 = 1 << 8;
 }
 
 /// The flags argument of the calls that [`Filter::writing`] can name: open(2) and openat(2).

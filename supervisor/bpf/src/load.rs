@@ -211,6 +211,21 @@ impl Probes {
         }
     }
 
+    /// The process that is to execute the command: the first of action 0.
+    pub fn label_first(
+        &self,
+        task: BorrowedFd<'_>,
+        thread: i32,
+        agent: bool,
+    ) -> Result<(), LoadError> {
+        let mut value = Task::new_zeroed();
+        value.flags = stockade_abi::task::BEGINS;
+        if agent {
+            value.flags |= stockade_abi::task::AGENT;
+        }
+        sys::update(self.tasks()?, task, &value).map_err(|errno| LoadError::Label { thread, errno })
+    }
+
     /// From here on what the task does is seen, and what it starts.
     pub fn label(
         &self,

@@ -54,7 +54,7 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
     let pidfd = stockade_enforce::pidfd(process).map_err(|e| Failure::Output(e.into()))?;
     tracing
         .probes()
-        .label(pidfd.as_fd(), process.as_raw(), 0, true)?;
+        .label_first(pidfd.as_fd(), process.as_raw(), true)?;
     crate::session::leave_signals_to_the_command();
     let child = waiting.go()?;
     let end = signals.wait(child, &pidfd);
