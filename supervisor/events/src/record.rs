@@ -16,6 +16,21 @@ pub enum Record<'a> {
     Unknown(Head),
 }
 
+impl Record<'_> {
+    /// None of a kind that is not known: nothing in it is believed.
+    pub fn head(&self) -> Option<&Head> {
+        Some(match self {
+            Self::Call(call, _) => &call.head,
+            Self::LongText(text) => &text.head,
+            Self::Fork(fork) => &fork.head,
+            Self::Exec(exec) => &exec.head,
+            Self::Exit(exit) => &exit.head,
+            Self::Uring(uring) => &uring.head,
+            Self::Unknown(_) => return None,
+        })
+    }
+}
+
 /// What became of some bytes.
 pub type Decoded<'a> = Result<Record<'a>, Malformed>;
 

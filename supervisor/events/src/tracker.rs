@@ -61,6 +61,8 @@ pub struct Tracker {
     long: HashMap<u32, Long>,
     /// The process that executes the command, until it does.
     begins: Option<u32>,
+    /// The newest time that was seen.
+    last: u64,
 }
 
 impl Tracker {
@@ -80,6 +82,7 @@ impl Tracker {
             actions,
             long: HashMap::new(),
             begins,
+            last: 0,
         }
     }
 
@@ -91,13 +94,17 @@ impl Tracker {
 
     /// The events that a record stands for, in their order.
     pub fn take(&mut self, bytes: &[u8], mut to: impl FnMut(&Event)) {
-        match decode(bytes) {
+        let decoded = decode(bytes);
+        if let Some(head) = decoded.as_ref().ok().and_then(Record::head) {
+            self.last = head.time.max(self.last);
+        }
+        match decoded {
             Err(malformed) => {
                 let kind = Kind::Unknown {
                     number: malformed.kind,
                     size: malformed.size,
                 };
-                to(&self.event(&Head::default(), kind));
+                to(&self.own(kind));
             }
             Ok(Record::Unknown(head)) => {
                 let kind = Kind::Unknown {
@@ -121,9 +128,16 @@ impl Tracker {
         }
     }
 
-    /// About the record itself, and no process's doing.
+    /// About the trace itself, and no process's doing.
     pub fn own(&self, kind: Kind) -> Event {
-        self.event(&Head::default(), kind)
+        let head = Head {
+            time: self.last,
+            ..Head::default()
+        };
+        Event {
+            late: false,
+            ..self.event(&head, kind)
+        }
     }
 
     fn event(&self, head: &Head, kind: Kind) -> Event {

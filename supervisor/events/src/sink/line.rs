@@ -93,9 +93,15 @@ pub fn fit(parts: &[(String, Keep)], room: usize) -> String {
     let widths: Vec<usize> = parts.iter().map(|(text, _)| width(text)).collect();
     let between = 2 * parts.len().saturating_sub(1);
     let needs = |most: usize| widths.iter().map(|w| (*w).min(most)).sum::<usize>() + between;
-    let mut most = widths.iter().copied().max().unwrap_or(0);
-    while most > SHORTEST && needs(most) > room {
-        most -= 1;
+    let longest = widths.iter().copied().max().unwrap_or(0);
+    let (mut most, mut over) = (SHORTEST, longest.max(SHORTEST) + 1);
+    while over - most > 1 {
+        let middle = usize::midpoint(most, over);
+        if needs(middle) > room {
+            over = middle;
+        } else {
+            most = middle;
+        }
     }
     let all: Vec<String> = parts
         .iter()

@@ -39,8 +39,6 @@ const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const RESET: &str = "\x1b[0m";
 
-/// The thread's number and a space.
-const MARGIN: usize = 8;
 /// Columns for a result behind the column where results begin.
 const RESULT: usize = 12;
 /// That column where no screen has an end.
@@ -209,14 +207,13 @@ pub fn lacking(missing: &Missing) -> String {
 }
 
 impl Line {
-    /// With spaces before the result, within what is left of the screen beside the margin.
-    fn fitted(&self, screen: Option<usize>) -> (String, &str) {
+    /// With spaces before the result, within the columns that are left.
+    fn fitted(&self, left: Option<usize>) -> (String, &str) {
         let whole = width(&self.head) + width(self.tail);
         let gap = usize::from(!self.result.is_empty());
-        let (room, column) = match screen {
+        let (room, column) = match left {
             None => (usize::MAX, COLUMN),
-            Some(screen) => {
-                let left = screen.saturating_sub(MARGIN);
+            Some(left) => {
                 let taken = width(&self.result) + gap;
                 (
                     left.saturating_sub(taken),
@@ -307,8 +304,9 @@ impl Sink for Terminal {
             self.header(event);
         }
         let line = line(&event.kind);
-        let (body, result) = line.fitted(self.look.width);
         let margin = format!("{:>7} ", event.tid);
+        let left = self.look.width.map(|w| w.saturating_sub(margin.len()));
+        let (body, result) = line.fitted(left);
         self.put(DIM, &margin);
         let of_body = if line.style == RED && !result.is_empty() {
             PLAIN
