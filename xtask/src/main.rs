@@ -6,10 +6,13 @@ mod bench;
 mod counts;
 mod demo;
 mod deny;
+mod library;
 mod packages;
+mod probes;
 mod test;
 mod tidy;
 mod tiers;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -37,15 +40,21 @@ const USAGE: &str = "usage: cargo xtask COMMAND [--yes]
                             start, open, files, idle or one of their rows; --write puts the tables
                             into docs/benchmarks.md
     aarch64                 the workspace type-checked for aarch64
-    vm [--kernel NAME]... [--suite NAME]...
-                            the end-to-end suites on other kernels, in virtual machines
+    probes                  the eBPF object, built from its sources into ebpf-probes/prebuilt
+    vm run [KERNEL]... [-- FILTER...]
+                            the end-to-end suites on other kernels, in virtual machines; a filter is a suite,
+                            or SUITE::PART for the tests of it whose name has that part
+    vm shell KERNEL         a shell in one of them
 --yes installs what is missing without asking";
 
 fn dispatch(arguments: &[String]) -> Result<(), String> {
     let (command, rest) = arguments.split_first().ok_or(USAGE)?;
     let (mut yes, mut full) = (false, false);
     let mut bench = bench::Run::default();
-    let (mut tiers, mut kernels, mut suites) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tiers = Vec::new();
+    if command == "vm" {
+        return vm::run(rest);
+    }
     let mut words = rest.iter();
     while let Some(word) = words.next() {
         match (command.as_str(), word.as_str()) {
@@ -60,8 +69,6 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
                     Some(rounds.ok_or_else(|| format!("{number}: no number of rounds"))?);
             }
             ("test", "--full") => full = true,
-            ("vm", "--kernel") => kernels.push(words.next().ok_or(USAGE)?.clone()),
-            ("vm", "--suite") => suites.push(words.next().ok_or(USAGE)?.clone()),
             ("test", "--tier") => tiers.push(words.next().ok_or(USAGE)?.clone()),
             _ => return Err(format!("{word}: not an option of {command}\n{USAGE}")),
         }
@@ -69,7 +76,7 @@ fn dispatch(arguments: &[String]) -> Result<(), String> {
     let counted = match command.as_str() {
         "demo" => return demo::run(yes),
         "test" => return test::run(&tiers, yes, full),
-        "vm" => return vm::run(yes, &kernels, &suites),
+        "probes" => return probes::run(),
         "bench" => return bench::run(bench::Run { yes, ..bench }),
         "tidy" => tidy::run()?,
         "deny" => deny::run()?,

@@ -2,7 +2,7 @@
 
 use crate::counts::{self, Counts};
 use crate::tiers::{Step, Target, Tier, Tiers};
-use crate::{aarch64, deny, packages, tidy, top, vm};
+use crate::{aarch64, deny, packages, probes, tidy, top, vm};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
@@ -68,7 +68,8 @@ fn run_step(step: Step, yes: bool) -> Result<Counts, String> {
         Step::Tidy => tidy::run(),
         Step::Licences => deny::run(),
         Step::Aarch64 => aarch64::run(yes),
-        Step::Machines => vm::counted(yes, &[], &[]),
+        Step::Probes => probes::check(),
+        Step::Machines => vm::counted(yes, &vm::Wanted::default()),
     }
 }
 

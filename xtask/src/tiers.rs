@@ -40,6 +40,7 @@ pub enum Step {
     Tidy,
     Licences,
     Aarch64,
+    Probes,
     Machines,
 }
 

@@ -1,8 +1,11 @@
 //! Loads and attaches the eBPF programs, and talks to their maps.
 
+#![deny(unsafe_code)]
+
 mod kernel;
 mod load;
 mod offsets;
+#[allow(unsafe_code, reason = "each call argues")]
 mod sys;
 
 pub use kernel::Kernel;

@@ -1,14 +1,15 @@
 //! From the object to programs that run, and what of it is missing.
 
 use crate::kernel::{Kernel, KernelError};
-use crate::{offsets, sys};
+use crate::offsets;
+use crate::sys::{self, Bytes};
 use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use stockade_abi::{Count, CountKey, Filter, Shape, Tally, Task};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::FromZeros;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf-probes/prebuilt/trace.bpf.o");
 
@@ -379,29 +380,6 @@ impl Records {
 
     /// Polls readable where the fill level is passed; below it nobody is woken.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        // SAFETY: the ring outlives what is borrowed of it.
-        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
-    }
-}
-
-/// What a map holds, as the bytes that it is.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Bytes<const N: usize>([u8; N]);
-
-// SAFETY: bytes are bytes.
-unsafe impl<const N: usize> aya::Pod for Bytes<N> {}
-
-impl<const N: usize> Bytes<N> {
-    fn of<T: IntoBytes + zerocopy::Immutable>(value: &T) -> Self {
-        let mut bytes = [0; N];
-        let from = value.as_bytes();
-        let size = from.len().min(N);
-        bytes[..size].copy_from_slice(&from[..size]);
-        Self(bytes)
-    }
-
-    fn to<T: FromBytes + FromZeros>(&self) -> T {
-        T::read_from_bytes(&self.0).unwrap_or_else(|_| T::new_zeroed())
+        self.ring.as_fd()
     }
 }

@@ -1,8 +1,8 @@
-//! bpf(2) where the library has no way to it.
+//! bpf(2) where the library has no way to it, and what the library has to be promised.
 
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// `union bpf_attr` of BPF_MAP_UPDATE_ELEM.
 #[repr(C)]
@@ -40,4 +40,26 @@ pub fn update<T: IntoBytes + Immutable>(
         )
     };
     Errno::result(result).map(drop)
+}
+
+/// What a map holds, as the bytes that it is.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Bytes<const N: usize>([u8; N]);
+
+// SAFETY: bytes are bytes.
+unsafe impl<const N: usize> aya::Pod for Bytes<N> {}
+
+impl<const N: usize> Bytes<N> {
+    pub fn of<T: IntoBytes + Immutable>(value: &T) -> Self {
+        let mut bytes = [0; N];
+        let from = value.as_bytes();
+        let size = from.len().min(N);
+        bytes[..size].copy_from_slice(&from[..size]);
+        Self(bytes)
+    }
+
+    pub fn to<T: FromBytes + FromZeros>(&self) -> T {
+        T::read_from_bytes(&self.0).unwrap_or_else(|_| T::new_zeroed())
+    }
 }

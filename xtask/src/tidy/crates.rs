@@ -6,8 +6,24 @@ use std::collections::BTreeMap;
 /// Each crate and which of ours it may depend on; `None`: any.
 const CRATES: &[(&str, Option<&[&str]>)] = &[
     ("stockade-policy", Some(&[])),
+    ("stockade-abi", Some(&[])),
+    ("stockade-probes", Some(&["stockade-abi"])),
     ("stockade-enforce", Some(&["stockade-policy"])),
-    ("stockade", Some(&["stockade-policy", "stockade-enforce"])),
+    ("stockade-bpf", Some(&["stockade-policy", "stockade-abi"])),
+    (
+        "stockade-events",
+        Some(&["stockade-policy", "stockade-abi"]),
+    ),
+    (
+        "stockade",
+        Some(&[
+            "stockade-policy",
+            "stockade-abi",
+            "stockade-enforce",
+            "stockade-bpf",
+            "stockade-events",
+        ]),
+    ),
     ("stockade-tests", None),
     ("xtask", None),
     ("stockade-fuzz", Some(&["stockade-policy"])),

@@ -87,7 +87,8 @@ impl Results {
             self.wrong.push("the guest did not come to its end".into());
         }
         for user in ["root", "user"] {
-            for suite in &guest.suites {
+            let of_root = guest.root_suites.iter().filter(|_| user == "root");
+            for suite in guest.suites.iter().chain(of_root) {
                 self.suites
                     .entry((suite.clone(), user.to_owned()))
                     .or_default();
@@ -169,7 +170,7 @@ mod tests {
 
     fn guest() -> (Kernel, Guest) {
         let text = "name='k'\nsuite='s'\nfollow='f'\npackages=[]\nmodules=[]\nlandlock_abi=2";
-        let guest = "levels=['landlock']\nsuites=['a']\nprograms=[]\nfolders=[]";
+        let guest = "levels=['landlock']\nsuites=['a']\nroot_suites=[]\nprograms=[]\nfolders=[]";
         (
             toml::from_str(text).unwrap(),
             toml::from_str(guest).unwrap(),

@@ -2,6 +2,7 @@
 //! reads other suites without touching the system's lists.
 
 use super::{Kernel, must, output};
+use crate::tools;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,15 +16,8 @@ pub struct Fetched {
     pub modules: Vec<PathBuf>,
 }
 
-/// As root where every checkout finds them.
 pub fn cache() -> Result<PathBuf, String> {
-    let root = output(Command::new("id").arg("-u"))?.trim() == "0";
-    let home = std::env::var("HOME").unwrap_or_default();
-    Ok(if root {
-        "/var/cache/stockade-tests/kernels".into()
-    } else {
-        Path::new(&home).join(".cache/stockade-tests/kernels")
-    })
+    Ok(tools::cache()?.join("kernels"))
 }
 
 pub fn kernel(kernel: &Kernel, cache: &Path) -> Result<Fetched, String> {

@@ -22,7 +22,7 @@ fn text(e: std::io::Error) -> String {
 fn built(guest: &Guest) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut out = BTreeMap::new();
     let mut suites = vec!["test", "--package", "stockade-tests", "--no-run"];
-    for suite in &guest.suites {
+    for suite in all_suites(guest) {
         suites.extend(["--test", suite]);
     }
     for arguments in [
@@ -34,7 +34,15 @@ fn built(guest: &Guest) -> Result<BTreeMap<String, PathBuf>, String> {
             "--bin",
             "stockade",
         ],
-        vec!["build", "--package", "stockade-tests", "--bin", "probe"],
+        vec![
+            "build",
+            "--package",
+            "stockade-tests",
+            "--bin",
+            "probe",
+            "--bin",
+            "traced",
+        ],
         suites,
     ] {
         let done = Command::new("cargo")
@@ -163,12 +171,38 @@ fn host(root: &Root, guest: &Guest) -> Result<(), String> {
     root.write("/etc/hostname", "guest\n")
 }
 
+fn all_suites(guest: &Guest) -> impl Iterator<Item = &String> {
+    guest.suites.iter().chain(&guest.root_suites)
+}
+
+/// What vm-images/main reads: who runs which suite, and which tests of it.
+fn plan(root: &Root, guest: &Guest) -> Result<(), String> {
+    let write = |name: &str, content: &str| root.write(&format!("/{OWN}/{name}"), content);
+    write("suites.user", &guest.suites.join(" "))?;
+    let of_root: Vec<&str> = all_suites(guest).map(String::as_str).collect();
+    write("suites.root", &of_root.join(" "))?;
+    for suite in all_suites(guest) {
+        let parts = guest
+            .filters
+            .iter()
+            .filter_map(|f| f.strip_prefix(suite.as_str())?.strip_prefix("::"));
+        write(
+            &format!("filter-{suite}"),
+            &parts.collect::<Vec<_>>().join(" "),
+        )?;
+    }
+    if guest.shell {
+        write("shell", "")?;
+    }
+    Ok(())
+}
+
 /// The same disk for each kernel; a boot changes none of it.
 pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
     let built = built(guest)?;
     let root = Root(work.join("root"));
     host(&root, guest)?;
-    root.write(&format!("/{OWN}/suites"), &guest.suites.join(" "))?;
+    plan(&root, guest)?;
     let of = |name: &str| {
         built
             .get(name)
@@ -176,7 +210,8 @@ pub fn disk(guest: &Guest, work: &Path) -> Result<PathBuf, String> {
     };
     root.own(of("stockade")?, "stockade")?;
     root.own(of("probe")?, "probe")?;
-    for suite in &guest.suites {
+    root.own(of("traced")?, "traced")?;
+    for suite in all_suites(guest) {
         root.own(of(suite)?, &format!("suite-{suite}"))?;
     }
     let main = root.place(&Path::new("/").join(OWN).join("main"))?;

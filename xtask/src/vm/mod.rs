@@ -1,5 +1,5 @@
-//! `cargo xtask vm [--kernel NAME]… [--suite NAME]…`: the end-to-end suites on real other kernels, in QEMU without
-//! hardware virtualisation; ends with `N passed, N failed`.
+//! `cargo xtask vm run [KERNEL…] [-- FILTER…]`: the end-to-end suites on real other kernels, in QEMU without hardware
+//! virtualisation; ends with `N passed, N failed`. `cargo xtask vm shell KERNEL`: a shell in one of them.
 
 mod console;
 mod fetch;
@@ -11,7 +11,7 @@ use console::Results;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -56,46 +56,134 @@ struct Kernel {
 struct Guest {
     levels: Vec<String>,
     suites: Vec<String>,
+    /// Those that take privileges that an ordinary user has not.
+    root_suites: Vec<String>,
     programs: Vec<String>,
     folders: Vec<String>,
+    #[serde(skip)]
+    filters: Vec<String>,
+    /// Instead of the suites.
+    #[serde(skip)]
+    shell: bool,
 }
 
-/// What the flag names, all of `there` where it is not given; a name that is not there is an error.
-fn chosen(flag: &str, there: &[String], names: &[String]) -> Result<Vec<String>, String> {
+/// Which kernels, and what runs in them; everything where nothing is named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    kernels: Vec<String>,
+    /// SUITE, or SUITE::PART.
+    filters: Vec<String>,
+}
+
+impl Wanted {
+    fn parse(words: &[String]) -> Self {
+        let (kernels, filters) = match words.iter().position(|w| w == "--") {
+            Some(at) => (&words[..at], &words[at + 1..]),
+            None => (words, &[][..]),
+        };
+        Self {
+            kernels: kernels.into(),
+            filters: filters.into(),
+        }
+    }
+}
+
+/// What is named, all of `there` where nothing is; a name that is not there is an error.
+fn chosen(what: &str, there: &[String], names: &[String]) -> Result<Vec<String>, String> {
     match names.iter().find(|n| !there.contains(n)) {
-        Some(unknown) => Err(format!("{flag} {unknown}: there are {}", there.join(", "))),
+        Some(unknown) => Err(format!(
+            "no {what} {unknown}: there are {}",
+            there.join(", ")
+        )),
         None if names.is_empty() => Ok(there.to_vec()),
         None => Ok(names.to_vec()),
     }
 }
 
-pub fn run(yes: bool, kernels: &[String], suites: &[String]) -> Result<(), String> {
-    let counts = counted(yes, kernels, suites)?;
-    println!("{counts}");
-    counts.verdict()
+const USAGE: &str =
+    "usage: cargo xtask vm run [KERNEL]... [-- FILTER...] | cargo xtask vm shell KERNEL";
+
+pub fn run(words: &[String]) -> Result<(), String> {
+    let yes = words.iter().any(|w| w == "--yes");
+    let words: Vec<String> = words.iter().filter(|w| *w != "--yes").cloned().collect();
+    match words.split_first() {
+        Some((run, rest)) if run == "run" => {
+            let counts = counted(yes, &Wanted::parse(rest))?;
+            println!("{counts}");
+            counts.verdict()
+        }
+        Some((shell, [kernel])) if shell == "shell" => self::shell(yes, kernel),
+        _ => Err(USAGE.into()),
+    }
 }
 
-pub fn counted(yes: bool, kernels: &[String], suites: &[String]) -> Result<Counts, String> {
+/// What is to run, of all that there is.
+fn select(data: &mut Data, wanted: &Wanted) -> Result<(), String> {
+    let names: Vec<String> = data.kernel.iter().map(|k| k.name.clone()).collect();
+    let kernels = chosen("kernel", &names, &wanted.kernels)?;
+    let asked = |k: &Kernel| wanted.kernels.contains(&k.name) || !k.by_name_only;
+    data.kernel
+        .retain(|k| kernels.contains(&k.name) && asked(k));
+    let guest = &mut data.guest;
+    let suite = |filter: &String| filter.split("::").next().unwrap_or(filter).to_owned();
+    let named: Vec<String> = wanted.filters.iter().map(suite).collect();
+    let there = [guest.suites.as_slice(), &guest.root_suites].concat();
+    let suites = chosen("suite", &there, &named)?;
+    guest.suites.retain(|s| suites.contains(s));
+    guest.root_suites.retain(|s| suites.contains(s));
+    guest.filters.clone_from(&wanted.filters);
+    Ok(())
+}
+
+fn data() -> Result<Data, String> {
     let file = top().join("vm-images/kernels.toml");
     let data = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let mut data: Data = toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))?;
-    let names: Vec<String> = data.kernel.iter().map(|k| k.name.clone()).collect();
-    let wanted = chosen("--kernel", &names, kernels)?;
-    let asked = |k: &Kernel| kernels.contains(&k.name) || !k.by_name_only;
-    data.kernel.retain(|k| wanted.contains(&k.name) && asked(k));
-    data.guest.suites = chosen("--suite", &data.guest.suites, suites)?;
+    toml::from_str(&data).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// `use_it` gets the cache and a folder of this run's own, which is removed after it.
+fn with_work<T>(
+    yes: bool,
+    use_it: impl FnOnce(&Path, &Path) -> Result<T, String>,
+) -> Result<T, String> {
     packages::ensure(NEEDED, yes)?;
     let cache = fetch::cache()?;
     let work = cache.join(format!("work.{}", std::process::id()));
     std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
-    let outcome = all(&data, &cache, &work);
+    let outcome = use_it(&cache, &work);
     std::fs::remove_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
-    let (passed, failed) = outcome?;
+    outcome
+}
+
+pub fn counted(yes: bool, wanted: &Wanted) -> Result<Counts, String> {
+    let mut data = data()?;
+    select(&mut data, wanted)?;
+    let (passed, failed) = with_work(yes, |cache, work| all(&data, cache, work))?;
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Ok(Counts {
         passed: number(passed),
         failed: number(failed),
         skipped: 0,
+    })
+}
+
+/// On this terminal, with everything that the suites have; the machine is off when the shell ends.
+fn shell(yes: bool, name: &str) -> Result<(), String> {
+    let mut data = data()?;
+    let wanted = Wanted {
+        kernels: vec![name.to_owned()],
+        ..Wanted::default()
+    };
+    select(&mut data, &wanted)?;
+    data.guest.shell = true;
+    with_work(yes, |cache, work| {
+        let disk = image::disk(&data.guest, work)?;
+        for kernel in &data.kernel {
+            let fetched = fetch::kernel(kernel, cache)?;
+            let initramfs = image::initramfs(&fetched, work)?;
+            must(&mut machine(&fetched.image, &initramfs, &disk))?;
+        }
+        Ok(())
     })
 }
 
@@ -149,29 +237,30 @@ fn one(
     Ok((fetched.packages, results))
 }
 
-/// A virtual machine whose console is this process's to read.
-fn start(image: &Path, initramfs: &Path, disk: &Path) -> Result<Child, String> {
+fn machine(image: &Path, initramfs: &Path, disk: &Path) -> Command {
     let machine = "-accel tcg,thread=multi -cpu max -m 2048 -smp 2 -no-reboot \
         -display none -serial stdio -monitor none -nic none";
     let kernel = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off";
     let disk = format!("file={},format=raw,if=virtio,snapshot=on", disk.display());
-    Command::new("qemu-system-x86_64")
+    let mut command = Command::new("qemu-system-x86_64");
+    command
         .args(machine.split_ascii_whitespace())
         .args(["-append", kernel])
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
         .arg(initramfs)
-        .args(["-drive", &disk])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("qemu-system-x86_64: {e}"))
+        .args(["-drive", &disk]);
+    command
 }
 
 /// The console's lines as they come, until the guest is off or its time is over.
 fn boot(image: &Path, initramfs: &Path, disk: &Path, log: &Path) -> Result<Results, String> {
-    let mut child = start(image, initramfs, disk)?;
+    let mut child = machine(image, initramfs, disk)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("qemu-system-x86_64: {e}"))?;
     let stdout = child.stdout.take().ok_or("no console")?;
     let (to, lines) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -227,5 +316,32 @@ fn output(command: &mut Command) -> Result<String, String> {
     } else {
         let said = String::from_utf8_lossy(&done.stderr);
         Err(format!("{command:?}: {}: {}", done.status, said.trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(words: &[&str]) -> Result<(Vec<String>, Vec<String>, Vec<String>), String> {
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        let mut data = data()?;
+        select(&mut data, &Wanted::parse(&words))?;
+        let kernels = data.kernel.into_iter().map(|k| k.name).collect();
+        Ok((kernels, data.guest.suites, data.guest.root_suites))
+    }
+
+    #[test]
+    fn kernels_come_before_the_dashes_and_filters_after() {
+        let (kernels, suites, of_root) = selected(&[]).unwrap();
+        assert_eq!(kernels, ["bookworm", "trixie", "sid"]);
+        assert!(suites.len() > 1 && of_root == ["trace"]);
+        let (kernels, suites, of_root) =
+            selected(&["sid", "experimental", "--", "trace::fork"]).unwrap();
+        assert_eq!(kernels, ["sid", "experimental"]);
+        assert!(suites.is_empty() && of_root == ["trace"]);
+        let unknown = |words: &[&str]| selected(words).unwrap_err();
+        assert!(unknown(&["woody"]).starts_with("no kernel woody: there are bookworm"));
+        assert!(unknown(&["--", "nothing"]).starts_with("no suite nothing: there are access"));
     }
 }
