@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use stockade_enforce::{Level, Plan, Source};
 
 /// What the session may read of its own folder.
-const OWN: &str = "own";
+pub const OWN: &str = "own";
 
 /// `state/sessions/ID`.
 #[derive(Debug, Clone)]

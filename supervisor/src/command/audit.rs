@@ -20,10 +20,10 @@ const OBJECTS: usize = 12;
 pub fn run(run: &Run) -> Result<u8, Failure> {
     // as the strongest level would have it
     let at = Asked::new(run, false)?.likely()?;
-    let (policy, view) = (at.policy, at.plan.view);
+    let (policy, plan) = (at.policy, at.plan);
     let audit = Audit::default();
     let sink = audit
-        .sink(policy.clone(), view)
+        .sink(policy.clone(), &plan)
         .map_err(|e| Failure::file("look into", Path::new("/"), e))?;
     let waiting = Waiting::new(&run.command)?;
     let process = waiting.pid();

@@ -1,13 +1,14 @@
 //! What a policy would deny of a command that runs without it.
 
 use super::judge::Judge;
+use super::own::Own;
 use super::view::View;
 use super::word;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use stockade_abi::{Count, CountKey};
-use stockade_enforce::{Item, Level, Source};
+use stockade_enforce::{Level, Plan};
 use stockade_events::sink::{Sink, Unwritten};
 use stockade_events::{Event, Kind};
 use stockade_policy::{Access, Policy, Verdict};
@@ -33,14 +34,13 @@ pub type Found = BTreeMap<What, Would>;
 pub struct Audit(Arc<Mutex<Found>>);
 
 impl Audit {
-    /// `view`: what the session would have of its own, whatever the policy.
-    pub fn sink(&self, policy: Policy, view: Vec<Item>) -> std::io::Result<Box<dyn Sink>> {
+    pub fn sink(&self, policy: Policy, plan: &Plan) -> std::io::Result<Box<dyn Sink>> {
         // nothing is confined: names are the host's
-        let judge = Judge::new(policy, Level::Landlock, false, View::host()?)?;
+        let own = Own::of(plan, Path::new("/nonexistent"));
+        let judge = Judge::new(policy, Level::Landlock, false, View::host()?, own)?;
         let found = self.clone();
         Ok(Box::new(Auditing {
             judge,
-            view,
             found,
             unwritten: Unwritten::default(),
         }))
@@ -74,30 +74,8 @@ pub fn calls(policy: &Policy) -> String {
 
 struct Auditing {
     judge: Judge,
-    view: Vec<Item>,
     found: Audit,
     unwritten: Unwritten,
-}
-
-impl Auditing {
-    /// Whether something of the session's own would stand there instead of the host's.
-    fn own(&self, object: &str) -> bool {
-        let path = Path::new(object);
-        let over = self.view.iter().filter(|i| path.starts_with(&i.at));
-        let nearest = over.max_by_key(|i| i.at.components().count());
-        nearest.is_some_and(|item| match item.source {
-            Source::Private { .. }
-            | Source::Content { .. }
-            | Source::Copy { .. }
-            | Source::Symlink { .. }
-            | Source::Device { .. }
-            | Source::Proc
-            | Source::DevPts => true,
-            Source::Host { .. } | Source::Overlay { .. } | Source::Masked { .. } | Source::Sys => {
-                false
-            }
-        })
-    }
 }
 
 impl Sink for Auditing {
@@ -130,7 +108,6 @@ impl Sink for Auditing {
         }
         if let Some((said, verdict)) = self.judge.verdict(call, arguments)
             && verdict != Verdict::Allow
-            && !self.own(&said.object)
         {
             let what = What {
                 rule: said.rule.as_str().into(),

@@ -2,6 +2,7 @@
 //! with (docs/errors.md), both.
 
 use super::access::{Attempt, Operation, attempts};
+use super::own::Own;
 use super::view::{Found, Thing, View, is};
 use super::{calls, change, sockets};
 use nix::errno::Errno;
@@ -38,6 +39,7 @@ pub struct Judge {
     level: Level,
     view: View,
     host: View,
+    own: Own,
     /// The supervisor performs calls on sockets: a filter sends them to it.
     performed: bool,
     /// Processes of the session, as this level numbers them.
@@ -73,12 +75,19 @@ fn of(operation: Operation) -> FileOperation {
 }
 
 impl Judge {
-    pub fn new(policy: Policy, level: Level, performed: bool, view: View) -> std::io::Result<Self> {
+    pub fn new(
+        policy: Policy,
+        level: Level,
+        performed: bool,
+        view: View,
+        own: Own,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             policy,
             level,
             view,
             host: View::host()?,
+            own,
             performed,
             inside: HashSet::new(),
         })
@@ -118,9 +127,12 @@ impl Judge {
         }
     }
 
-    fn decide(&self, operation: Operation, path: &Path, written: bool) -> Decision {
+    fn decide(&self, operation: Operation, path: &Path) -> Decision {
         self.policy.decide(&match operation {
-            Operation::Exec => Access::Exec { path, written },
+            Operation::Exec => Access::Exec {
+                path,
+                written: false,
+            },
             _ => Access::File {
                 operation: of(operation),
                 path,
@@ -129,14 +141,11 @@ impl Judge {
     }
 
     /// Refused, where this is what refuses it.
-    fn denied(
-        &self,
-        operation: Operation,
-        path: &Path,
-        hidden: bool,
-        written: bool,
-    ) -> Option<Refusal> {
-        let decision = self.decide(operation, path, written);
+    fn denied(&self, operation: Operation, path: &Path, hidden: bool) -> Option<Refusal> {
+        if !hidden && self.own.has(path) {
+            return None;
+        }
+        let decision = self.decide(operation, path);
         let own = replaced(&self.policy, &decision);
         // the session's own directory is there; the host's names below it are not
         if decision.verdict != Verdict::Deny && !(own && hidden) {
@@ -176,25 +185,38 @@ impl Judge {
         );
         match (self.level, errno) {
             (Level::Namespaces, Errno::EROFS) if changes => {
-                self.denied(operation, &found.real, false, false)
+                self.denied(operation, &found.real, false)
             }
             (Level::Namespaces, Errno::EBUSY) if operation == Operation::Remove => {
-                self.denied(operation, &found.real, false, false)
+                self.denied(operation, &found.real, false)
             }
             (Level::Namespaces, Errno::EACCES) if operation == Operation::Exec => {
                 let noexec = found.there.as_ref().is_some_and(|t| t.noexec);
-                self.denied(operation, &found.real, false, false)
-                    .or_else(|| self.denied(operation, &found.real, false, noexec))
+                let written = || self.written(&found.real).filter(|_| noexec);
+                self.denied(operation, &found.real, false).or_else(written)
             }
             // a cover that nobody may read stands over it
             (Level::Namespaces, Errno::EACCES) => {
-                let covered = self.denied(Operation::Read, &found.real, false, false)?;
+                let covered = self.denied(Operation::Read, &found.real, false)?;
                 let verb = verb(operation);
                 Some(Refusal { verb, ..covered })
             }
             (Level::Landlock, Errno::EACCES) => self.by_landlock(operation, &found),
             _ => None,
         }
+    }
+
+    /// Where the session writes nothing is executed.
+    fn written(&self, path: &Path) -> Option<Refusal> {
+        let setting = self.policy.setting("exec.written");
+        let rule = setting.filter(|s| s.value == "deny")?.id.clone();
+        Some(Refusal {
+            verb: verb(Operation::Exec),
+            object: path.to_string_lossy().into_owned(),
+            rule,
+            change: Some("[exec] written = \"allow\"".into()),
+            hidden: false,
+        })
     }
 
     fn by_landlock(&self, operation: Operation, found: &Found) -> Option<Refusal> {
@@ -206,7 +228,7 @@ impl Judge {
             return Some(refusal);
         }
         // the host's file stands where the policy has a directory of the session's own
-        self.denied(operation, &found.real, true, false)
+        self.denied(operation, &found.real, true)
             .map(|refusal| Refusal {
                 hidden: false,
                 ..refusal
@@ -232,7 +254,7 @@ impl Judge {
         if !there {
             return None;
         }
-        self.denied(operation, &host.real, true, false)
+        self.denied(operation, &host.real, true)
     }
 
     fn moved(&self, link: bool, from: &Path, to: &Path, errno: Errno) -> Option<Refusal> {
@@ -256,17 +278,14 @@ impl Judge {
         if !explained || decision.verdict != Verdict::Deny {
             return None;
         }
-        let entry = |path| {
-            let operation = FileOperation::Remove;
-            self.policy.decide(&Access::File { operation, path })
-        };
-        let object = if entry(from).verdict == Verdict::Deny {
-            from
-        } else {
-            to
-        };
-        let change = if entry(object).verdict == Verdict::Deny {
-            Some(change::file(&self.policy, FileOperation::Remove, object))
+        let operation = FileOperation::Remove;
+        let entry = |path| self.policy.verdict(&Access::File { operation, path });
+        let denies = |path| !self.own.has(path) && entry(path) == Verdict::Deny;
+        let object = if denies(from) { from } else { to };
+        let change = if denies(object) {
+            Some(change::file(&self.policy, operation, object))
+        } else if self.own.has(from) || self.own.has(to) {
+            return None; // of two file systems
         } else {
             None // each name may be changed by itself
         };
@@ -412,6 +431,9 @@ impl Judge {
                 follow,
             } => {
                 let found = self.view.find(path, *follow)?;
+                if self.own.has(&found.real) {
+                    return None;
+                }
                 let is_file = |t: &Thing| is(&t.stat, SFlag::S_IFREG);
                 // opened with O_CREAT, and never made by that
                 if *operation == Operation::Create
@@ -419,7 +441,7 @@ impl Judge {
                 {
                     return None;
                 }
-                let decision = self.decide(*operation, &found.real, false);
+                let decision = self.decide(*operation, &found.real);
                 let line = match operation {
                     Operation::Exec => change::exec(&self.policy, &found.real),
                     other => change::file(&self.policy, of(*other), &found.real),

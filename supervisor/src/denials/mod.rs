@@ -8,6 +8,7 @@ pub mod audit;
 mod calls;
 pub mod change;
 mod judge;
+mod own;
 pub mod record;
 mod sockets;
 mod view;

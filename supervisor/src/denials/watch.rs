@@ -1,6 +1,7 @@
 //! The probes of a session that is confined: loaded beside its launch, attached before its command begins.
 
 use super::judge::{Failed, Judge};
+use super::own::Own;
 use super::record::{self, Adder, Denial, Recorder, When, quietly};
 use super::view::View;
 use crate::exit::Failure;
@@ -83,7 +84,8 @@ impl Loading {
         };
         let unseen = |e| Failure::file("look into", Path::new("/proc"), e);
         let performed = matches!(plan.sockets, Sockets::Supervisor { .. });
-        let judge = view.and_then(|v| Judge::new(policy.clone(), plan.level, performed, v));
+        let own = Own::of(plan, &folder.path);
+        let judge = view.and_then(|v| Judge::new(policy.clone(), plan.level, performed, v, own));
         let judge = judge.map_err(unseen)?;
         let file = folder.denials();
         let written = |e| Failure::file("write", &file, e);
