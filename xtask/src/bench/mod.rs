@@ -14,6 +14,7 @@ mod place;
 mod report;
 mod spread;
 mod start;
+mod trace;
 mod trees;
 mod ways;
 
@@ -38,6 +39,7 @@ const BENCHES: &[(&str, &str, Measure)] = &[
     ("files", "git-log", files::git_log),
     ("files", "git-status", files::git_status),
     ("idle", "idle", idle::run),
+    ("trace", "trace", trace::run),
 ];
 
 /// What the command line asked for.
