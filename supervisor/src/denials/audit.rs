@@ -37,7 +37,7 @@ impl Audit {
     pub fn sink(&self, policy: Policy, plan: &Plan) -> std::io::Result<Box<dyn Sink>> {
         // nothing is confined: names are the host's
         let own = Own::of(plan, Path::new("/nonexistent"));
-        let judge = Judge::new(policy, Level::Landlock, false, View::host()?, own)?;
+        let judge = Judge::new(policy, Level::Landlock, false, View::host()?, own)?.audits();
         let found = self.clone();
         Ok(Box::new(Auditing {
             judge,

@@ -3,12 +3,13 @@
 
 use super::access::{Attempt, Operation, attempts};
 use super::own::Own;
-use super::view::{Found, Thing, View, is};
+use super::view::{Found, View, is};
 use super::{calls, change, sockets};
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use stockade_enforce::{Level, OWN};
 use stockade_events::{Address, Argument};
 use stockade_policy::{Access, Decision, FileOperation, Policy, RuleId, Verdict};
@@ -37,9 +38,11 @@ pub struct Failed<'a> {
 pub struct Judge {
     pub policy: Policy,
     level: Level,
-    view: View,
+    pub(super) view: View,
     host: View,
-    own: Own,
+    pub(super) own: Own,
+    /// Nothing is held since then.
+    pub(super) audited: Option<SystemTime>,
     /// The supervisor performs calls on sockets: a filter sends them to it.
     performed: bool,
     /// Processes of the session, as this level numbers them.
@@ -47,7 +50,7 @@ pub struct Judge {
 }
 
 /// Whether the policy puts something of the session's own in the place of the host's.
-fn replaced(policy: &Policy, decision: &Decision) -> bool {
+pub(super) fn replaced(policy: &Policy, decision: &Decision) -> bool {
     let rule = policy.rules().iter().find(|r| r.id == decision.rule);
     rule.is_some_and(|r| r.key.table == "filesystem" && r.key.name == "private")
 }
@@ -64,7 +67,7 @@ pub fn verb(operation: Operation) -> &'static str {
 }
 
 /// As the reference semantics knows it.
-fn of(operation: Operation) -> FileOperation {
+pub(super) fn of(operation: Operation) -> FileOperation {
     match operation {
         Operation::Look | Operation::Read | Operation::Exec => FileOperation::Read,
         Operation::Write => FileOperation::Write,
@@ -88,9 +91,18 @@ impl Judge {
             view,
             host: View::host()?,
             own,
+            audited: None,
             performed,
             inside: HashSet::new(),
         })
+    }
+
+    /// For a command that runs unconfined.
+    pub fn audits(self) -> Self {
+        Self {
+            audited: Some(SystemTime::now()),
+            ..self
+        }
     }
 
     pub fn begins(&mut self, process: u32) {
@@ -127,7 +139,7 @@ impl Judge {
         }
     }
 
-    fn decide(&self, operation: Operation, path: &Path) -> Decision {
+    pub(super) fn decide(&self, operation: Operation, path: &Path) -> Decision {
         self.policy.decide(&match operation {
             Operation::Exec => Access::Exec {
                 path,
@@ -331,9 +343,17 @@ impl Judge {
             let refusal = self.hidden(Operation::Look, &found, true)?;
             let host = self.host.find(&found.real, true)?;
             let socket = host.there.is_some_and(|t| is(&t.stat, SFlag::S_IFSOCK));
+            let path = host.real.as_path();
+            let decision = self.policy.decide(&Access::Unix { path });
+            let rule = if decision.verdict == Verdict::Deny {
+                decision.rule
+            } else {
+                refusal.rule.clone()
+            };
             return socket.then(|| Refusal {
                 verb: "connect",
-                change: Some(change::path("network", "unix", &host.real)),
+                rule,
+                change: Some(change::path("network", "unix", path)),
                 ..refusal
             });
         }
@@ -346,10 +366,9 @@ impl Judge {
             decision.rule
         } else {
             // it stands in a tree that the session may write, and is not the session's
-            let may = found
-                .there
-                .as_ref()
-                .is_none_or(|t| t.stat.st_mode & 0o222 != 0);
+            let mode = found.there.as_ref().map_or(0o222, |t| t.stat.st_mode);
+            // in the session's own network it could be nobody else's
+            let may = self.level == Level::Namespaces || mode & 0o222 != 0;
             let name = sockets::in_tree(object);
             (may && sockets::host_listens(&name)).then(sockets::of_the_host)?
         };
@@ -399,84 +418,5 @@ impl Judge {
             object: path.to_string_lossy().into_owned(),
             ..self.outside(id, true)
         })
-    }
-
-    /// What the policy says of a call that went through, or of one that is not confined: the strictest of its parts.
-    pub fn verdict(&self, call: &str, arguments: &[Argument]) -> Option<(Refusal, Verdict)> {
-        let all = attempts(call, arguments);
-        let mut out: Option<(Refusal, Verdict)> = None;
-        for attempt in &all {
-            let Some(one) = self.judged(attempt) else {
-                continue;
-            };
-            if out.as_ref().is_none_or(|(_, verdict)| one.1 > *verdict) {
-                out = Some(one);
-            }
-        }
-        out
-    }
-
-    fn judged(&self, attempt: &Attempt<'_>) -> Option<(Refusal, Verdict)> {
-        let refusal = |verb, path: &Path, decision: &Decision, change| Refusal {
-            verb,
-            object: path.to_string_lossy().into_owned(),
-            rule: decision.rule.clone(),
-            change,
-            hidden: false,
-        };
-        match attempt {
-            Attempt::File {
-                operation,
-                path,
-                follow,
-            } => {
-                let found = self.view.find(path, *follow)?;
-                if self.own.has(&found.real) {
-                    return None;
-                }
-                let is_file = |t: &Thing| is(&t.stat, SFlag::S_IFREG);
-                // opened with O_CREAT, and never made by that
-                if *operation == Operation::Create
-                    && found.there.as_ref().is_some_and(|t| !is_file(t))
-                {
-                    return None;
-                }
-                let decision = self.decide(*operation, &found.real);
-                let line = match operation {
-                    Operation::Exec => change::exec(&self.policy, &found.real),
-                    other => change::file(&self.policy, of(*other), &found.real),
-                };
-                let out = refusal(verb(*operation), &found.real, &decision, Some(line));
-                Some((out, decision.verdict))
-            }
-            Attempt::Move { link, from, to } => {
-                let (old, new) = (self.view.find(from, false)?, self.view.find(to, false)?);
-                let (from, to) = (old.real.as_path(), new.real.as_path());
-                let (verb, access) = if *link {
-                    ("link", Access::Link { from, to })
-                } else {
-                    ("rename", Access::Rename { from, to })
-                };
-                let decision = self.policy.decide(&access);
-                let line = change::file(&self.policy, FileOperation::Remove, to);
-                Some((refusal(verb, to, &decision, Some(line)), decision.verdict))
-            }
-            Attempt::Connect { address, datagram } => match address {
-                Address::Inet { host, port } | Address::Inet6 { host, port } => {
-                    sockets::judged(&self.policy, host, *port, *datagram)
-                }
-                Address::Unix { path, .. } => {
-                    use std::os::unix::ffi::OsStrExt;
-                    let path = Path::new(std::ffi::OsStr::from_bytes(&path.0));
-                    let found = self.view.find(path, true).filter(|_| path.is_absolute())?;
-                    let decision = self.policy.decide(&Access::Unix { path: &found.real });
-                    let line = change::path("network", "unix", &found.real);
-                    let out = refusal("connect", &found.real, &decision, Some(line));
-                    Some((out, decision.verdict))
-                }
-                _ => None,
-            },
-            Attempt::Process { .. } => None,
-        }
     }
 }

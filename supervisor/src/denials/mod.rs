@@ -11,6 +11,7 @@ mod judge;
 mod own;
 pub mod record;
 mod sockets;
+mod verdict;
 mod view;
 pub mod watch;
 

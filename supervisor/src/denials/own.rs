@@ -30,6 +30,10 @@ impl Own {
         Self(items.map(|i| (i.at.clone(), is(&i.source))).collect())
     }
 
+    pub fn is_place(&self, path: &Path) -> bool {
+        self.0.iter().any(|(at, _)| at == path)
+    }
+
     pub fn has(&self, path: &Path) -> bool {
         let above = self.0.iter().filter(|(at, _)| path.starts_with(at));
         let nearest = above.max_by_key(|(at, _)| at.components().count());
