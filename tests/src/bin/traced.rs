@@ -50,7 +50,7 @@ fn number(word: &str) -> u64 {
 fn call(number: i64, arguments: [i64; 4]) -> Tried {
     let [a, b, c, d] = arguments;
     // SAFETY: pointers among the arguments are of C strings and structures that outlive the call.
-    Errno::result(unsafe { libc::syscall(number, a, b, c, d) })
+    Errno::result(unsafe { libc::syscall(number, a, b, c, d, 0, 0) })
 }
 
 fn text(of: &str) -> CString {
