@@ -342,12 +342,16 @@ fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
     // SAFETY: it was just written.
     let first = unsafe { *to };
     if size >= PIECE as i64 {
-        long(task, argument, what, |to| {
+        let kept = long(task, argument, what, |to| {
             // SAFETY: at most LONG bytes are written.
             let size =
                 unsafe { helper::bpf_probe_read_user_str(to.cast(), LONG as u32, at as *const _) };
             if size > 0 { size as u32 } else { 0 }
         });
+        // as long as a path may be, or cut
+        if kept == LONG as u32 && user(at + LONG as u64 - 1, 0u8) != Some(0) {
+            task.call.head.flags |= flag::CUT;
+        }
         put(task, piece::ELSEWHERE, argument, 0);
     } else {
         put(task, what, argument, size as u32);
@@ -355,9 +359,9 @@ fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
     first
 }
 
-/// A record of its own; `fill` says how much of it is used.
+/// A record of its own; `fill` says how much of it is used, which is 0 without room for one.
 #[inline(always)]
-fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) {
+fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) -> u32 {
     // the call's own head is written when it is sent
     let (process, thread) = ids();
     let head = Head {
@@ -369,15 +373,18 @@ fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u
         ..task.call.head
     };
     let serial = task.serial;
+    let mut kept = 0;
     reserved::<LongText>(|record| {
         record.head = head;
         record.serial = serial;
+        kept = fill(record.text.as_mut_ptr());
         record.piece = Piece {
             what,
             argument,
-            size: fill(record.text.as_mut_ptr()) as u16,
+            size: kept as u16,
         };
     });
+    kept
 }
 
 /// `first`: where it begins was not read yet. It is read before, because the call may change it.

@@ -5,6 +5,9 @@ use crate::record::Pieces;
 use crate::value::{Address, Argument, Bytes, PathText, Value};
 use stockade_abi::{Call, LongText, piece};
 
+/// Of a host or a domain (include/uapi/linux/utsname.h).
+const LONGEST_NAME: u64 = 64;
+
 /// What was read for one argument.
 #[derive(Clone, Copy)]
 struct Own<'a> {
@@ -150,8 +153,9 @@ fn value(kind: Kind, raw: u64, own: Own<'_>) -> Option<Value> {
         Kind::Text => own.text().map(Value::Text),
         Kind::AddressOut(length) => own.address(own.given(length)),
         Kind::Address(_) | Kind::Message | Kind::MessageOut => own.address(usize::MAX),
-        Kind::TextOf(_) => own
+        Kind::TextOf(length) => own
             .get(piece::BYTES)
+            .filter(|_| own.call.arguments.get(usize::from(length)) <= Some(&LONGEST_NAME))
             .map(|text| Value::Text(Bytes(text.into()))),
         Kind::Strings => own.get(piece::STRING).map(strings),
         Kind::Result => {

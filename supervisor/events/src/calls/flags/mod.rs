@@ -84,6 +84,7 @@ pub fn signal(number: u32) -> String {
     let known = known.and_then(|n| nix::sys::signal::Signal::try_from(n).ok());
     match known {
         Some(signal) => signal.as_str().into(),
+        None if number == FIRST => "SIGRTMIN".into(),
         None if (FIRST..=LAST).contains(&number) => format!("SIGRT_{}", number - FIRST),
         None => number.to_string(),
     }
