@@ -1,0 +1,218 @@
+//! The same program under strace(1) and under `stockade trace`: every call of every thread, field by field. Needs root and
+//! BPF; without them it fails and says what is missing.
+#![forbid(unsafe_code)]
+
+mod compare;
+mod strace;
+
+use compare::Comparison;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use stockade_tests::stockade;
+
+/// Compared calls and fields; more may be compared, never less.
+const CALLS: usize = 1300;
+const FIELDS: usize = 4750;
+/// Names of calls that were made.
+const NAMES: usize = 328;
+
+struct Place(PathBuf);
+
+impl Place {
+    /// Below a directory that everybody may search: absolute paths are compared too.
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("stockade-calls-{}", std::process::id()));
+        std::fs::create_dir(&path).expect("a place for the test");
+        Self(path)
+    }
+
+    /// The same for each run.
+    fn run(&self) -> PathBuf {
+        let run = self.0.join("run");
+        if run.exists() {
+            std::fs::remove_dir_all(&run).expect("removed");
+        }
+        std::fs::create_dir(&run).expect("a directory for the run");
+        run
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("the test's place is removed");
+    }
+}
+
+/// With an environment that is the same for both. More than one arena would be aligned by what the kernel gives, with more
+/// or fewer calls.
+fn run(command: &mut Command, output: &Path) -> String {
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.env("GLIBC_TUNABLES", "glibc.malloc.arena_max=1");
+    let done = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(3), "{command:?}: {said}");
+    String::from_utf8(std::fs::read(output).expect("a log")).expect("ASCII")
+}
+
+#[test]
+fn every_call_is_as_strace_has_it() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_calls");
+    let (log, json) = (place.0.join("strace"), place.0.join("json"));
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-v", "-s", "65535", "-X", "abbrev", "-o"]);
+    strace.arg(&log).arg(program).arg(place.run());
+    let log = run(&mut strace, &log);
+    let mut trace = Command::new("timeout");
+    trace.arg("60").arg(stockade());
+    trace.args(["trace", "--json", "-o"]);
+    trace.arg(&json).arg("--").arg(program).arg(place.run());
+    let json = run(&mut trace, &json);
+
+    let mut theirs = strace::threads(&log);
+    let mut ours = threads(&json);
+    // what a thread does after this may be too late: its process ends
+    if let (Some((_, theirs)), Some((_, ours))) = (theirs.last_mut(), ours.last_mut()) {
+        let last = theirs.iter().position(|l| l.text.contains("of a thread"));
+        let last = last.expect("the thread's own call") + 1;
+        theirs.truncate(last);
+        ours.truncate(last);
+    }
+    assert_eq!(theirs.len(), ours.len(), "threads");
+    let same = theirs.iter().zip(&ours);
+    let ids: BTreeMap<u32, u32> = same.map(|((a, _), (b, _))| (*a, *b)).collect();
+    let mut comparison = Comparison::new(ids);
+    for ((thread, theirs), (_, ours)) in theirs.iter().zip(&ours) {
+        let (a, b) = (
+            names(theirs.iter().map(|l| l.call.as_str())),
+            names(ours.iter().map(call)),
+        );
+        if a != b {
+            let at = a.iter().zip(&b).position(|(a, b)| a != b);
+            let at = at.unwrap_or(a.len().min(b.len()));
+            let (a, b) = (&a[at..a.len().min(at + 5)], &b[at..b.len().min(at + 5)]);
+            panic!("thread {thread}, call {at}: strace {a:?}, stockade {b:?}");
+        }
+        comparison.next_thread();
+        for (line, event) in theirs.iter().zip(ours) {
+            comparison.call(line, event);
+        }
+    }
+    let Comparison {
+        calls,
+        fields,
+        kinds,
+        names,
+        wrong,
+        ..
+    } = comparison;
+    println!(
+        "{calls} calls of {} names, {fields} fields equal, {kinds} addresses by kind",
+        names.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(calls >= CALLS && fields >= FIELDS && names.len() >= NAMES);
+    beside(&ours);
+    nothing_is_missing(&json);
+}
+
+/// What strace does not say.
+fn beside(threads: &[(u32, Vec<Value>)]) {
+    let events = || threads.iter().flat_map(|(_, events)| events);
+    let arguments = || events().flat_map(|e| e["arguments"].as_array().into_iter().flatten());
+    let paths = || arguments().filter_map(|a| a.get("path"));
+    // a directory that was removed: where it was is told
+    let deleted: Vec<&Value> = paths().filter(|p| p["deleted"] == true).collect();
+    let [gone] = deleted.as_slice() else {
+        panic!("{deleted:?}");
+    };
+    assert_eq!(gone["text"], "gone");
+    let was = gone["absolute"].as_str().expect("absolute");
+    assert!(was.ends_with("/run/dir/in/gone"), "{was}");
+    // a relative name of a socket
+    let sockets = arguments().filter_map(|a| a["address"].get("unix"));
+    let relative = |s: &&Value| s["path"] == "absent/socket";
+    let relative: Vec<&Value> = sockets.filter(relative).collect();
+    assert_eq!(relative.len(), 2, "connect and sendmsg");
+    for socket in relative {
+        let absolute = socket["absolute"].as_str().unwrap_or_default();
+        assert!(absolute.ends_with("/run/absent/socket"), "{socket}");
+    }
+    // longer than a path or the name of a host may be, each time, and nothing else
+    let cut: Vec<&str> = events().filter(|e| e["cut"] == true).map(call).collect();
+    let too_long = ["open", "openat", "openat", "stat", "access"];
+    assert_eq!(
+        cut,
+        [&too_long[..], &["sethostname", "setdomainname"]].concat()
+    );
+    // four pointers, five calls each, one of which renames: and what else was passed that leads nowhere
+    let unreadable = arguments().filter(|a| a.get("unreadable").is_some());
+    assert!(unreadable.count() >= 20);
+}
+
+#[test]
+fn a_difference_is_found() {
+    let line = "7 openat(AT_FDCWD</a>, \"b\\33\", O_RDONLY|O_CLOEXEC) = 3</a/b>";
+    let event = |path: &str, absolute: &str, flags: &str, result: i64| {
+        serde_json::json!({ "call": "openat", "result": result, "arguments": [
+            { "name": "dirfd", "flags": "AT_FDCWD" },
+            { "name": "path", "path": { "text": path, "absolute": absolute } },
+            { "name": "flags", "flags": flags },
+        ] })
+    };
+    let compared = |event: &Value| {
+        let mut comparison = Comparison::new(BTreeMap::new());
+        let threads = strace::threads(line);
+        comparison.call(&threads[0].1[0], event);
+        (comparison.fields, comparison.wrong.len())
+    };
+    let (path, flags) = ("b\u{1b}", "O_RDONLY|O_CLOEXEC");
+    let absolute = "/a/b\u{1b}";
+    assert_eq!(compared(&event(path, absolute, flags, 3)), (5, 0));
+    assert_eq!(compared(&event("b", absolute, flags, 3)), (4, 1));
+    assert_eq!(compared(&event(path, "/b\u{1b}", flags, 3)), (4, 1));
+    assert_eq!(compared(&event(path, absolute, "O_RDONLY", 3)), (4, 1));
+    assert_eq!(compared(&event(path, absolute, flags, 4)), (4, 1));
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    all.collect()
+}
+
+fn call(event: &Value) -> &str {
+    event["call"].as_str().expect("a name")
+}
+
+/// Events of calls, by thread, in the order in which the threads appear.
+fn threads(json: &str) -> Vec<(u32, Vec<Value>)> {
+    let mut all: Vec<(u32, Vec<Value>)> = Vec::new();
+    for line in json.lines() {
+        let event: Value = serde_json::from_str(line).expect("an event");
+        let Some(tid) = event["tid"].as_u64().filter(|tid| *tid != 0) else {
+            continue;
+        };
+        let tid = u32::try_from(tid).expect("a thread's number");
+        if event["kind"] != "call" {
+            continue;
+        }
+        match all.iter_mut().find(|(t, _)| *t == tid) {
+            Some((_, events)) => events.push(event),
+            None => all.push((tid, vec![event])),
+        }
+    }
+    all
+}
+
+/// What could not be read is counted, and nothing else is missing.
+fn nothing_is_missing(json: &str) {
+    let unreadable = json.matches("\"unreadable\":").count() - 1;
+    let last = json.lines().last().expect("events");
+    let last: Value = serde_json::from_str(last).expect("an event");
+    assert_eq!(last["kind"], "missing", "{last}");
+    assert_eq!(last["unreadable"], unreadable, "{last}");
+    for none in ["lost", "unfinished", "unlabelled", "unwritten"] {
+        assert_eq!(last[none], 0, "{last}");
+    }
+}
