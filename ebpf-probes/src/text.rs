@@ -35,6 +35,9 @@ struct Reading {
 /// A loop of the kernel's: the verifier looks at it once, and not as often as there are picks.
 #[inline(always)]
 pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
+    if shape.picks[0].what == pick::NONE {
+        return;
+    }
     let mut reading = Reading { task, shape, when };
     // SAFETY: `step` takes what it is given here, which lives longer than the loop.
     unsafe {

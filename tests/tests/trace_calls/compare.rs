@@ -9,6 +9,8 @@ pub struct Comparison {
     ids: BTreeMap<u32, u32>,
     /// Of the thread that is compared, where it has another.
     root: Option<Vec<u8>>,
+    /// Whether ours says of the call that is compared that something of it is cut.
+    cut: bool,
     pub calls: usize,
     /// That are equal.
     pub fields: usize,
@@ -74,6 +76,9 @@ const OTHERWISE: &[(&str, &str, &str, &str)] = &[
 /// Arguments that the path after them begins at.
 const DIRECTORIES: &[&str] = &["dirfd", "olddirfd", "newdirfd", "from", "to"];
 
+/// Names of directories that together are shorter are never cut; what is cut is said.
+const KEPT: usize = 2560;
+
 /// (call, path, what strace calls its directory) in trees that are attached nowhere: they have no absolute path.
 const DETACHED: &[(&str, &str, &str)] = &[
     ("openat", "new", "/"),
@@ -101,6 +106,7 @@ impl Comparison {
         Self {
             ids,
             root: None,
+            cut: false,
             calls: 0,
             fields: 0,
             kinds: 0,
@@ -111,6 +117,7 @@ impl Comparison {
 
     pub fn call(&mut self, line: &Line, event: &Value) {
         self.calls += 1;
+        self.cut = event["cut"] == true;
         self.names.insert(line.call.clone());
         let result = self.result(line, event);
         self.found(line, "result", result);
@@ -148,6 +155,9 @@ impl Comparison {
         let is = |d: &&(&str, &str, &str)| {
             d.0 == call && d.1.as_bytes() == text && d.2.as_bytes() == base
         };
+        if self.cut && base.len() > KEPT {
+            return None;
+        }
         if DETACHED.iter().any(|d| is(&d)) {
             return None;
         }

@@ -255,6 +255,7 @@ const fn device(kind: libc::mode_t) -> Case {
 }
 
 const DEVICES: &[Case] = &[device(libc::S_IFCHR), device(libc::S_IFBLK)];
+#[cfg(target_arch = "x86_64")]
 pub static MKNOD_DEVICE: Cases = cases(1, DEVICES, &Nothing);
 pub static MKNODAT_DEVICE: Cases = cases(2, DEVICES, &Nothing);
 

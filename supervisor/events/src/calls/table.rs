@@ -31,13 +31,16 @@ use super::flags::system::{
 };
 use super::structs::{
     ACTION, CLONE_ARGS, EPOLL_EVENT, FCNTL_ARGUMENT, FUTEX_3, FUTEX_4, FUTEX_5, ITIMERSPEC,
-    ITIMERVAL, LANDLOCK_ATTR, MEMBARRIER_CPU, MKNOD_DEVICE, MKNODAT_DEVICE, MOUNT_ATTRIBUTES,
-    MREMAP_TO, OPEN_HOW, OPEN_MODE, OPENAT_MODE, OPTION, PRCTL_2, PRCTL_3, PRCTL_4, PRCTL_5,
-    PROTOCOL, QUEUE, RESTART, RLIMIT, RULESET, SECCOMP_FLAGS, TIMES, TIMESPEC,
+    ITIMERVAL, LANDLOCK_ATTR, MEMBARRIER_CPU, MKNODAT_DEVICE, MOUNT_ATTRIBUTES, MREMAP_TO,
+    OPEN_HOW, OPEN_MODE, OPENAT_MODE, OPTION, PRCTL_2, PRCTL_3, PRCTL_4, PRCTL_5, PROTOCOL, QUEUE,
+    RESTART, RLIMIT, RULESET, SECCOMP_FLAGS, TIMES, TIMESPEC,
 };
 use super::{Decoding, Kind};
 #[cfg(target_arch = "x86_64")]
-use super::{flags::processes::ARCH, structs::TIMEVAL};
+use super::{
+    flags::processes::ARCH,
+    structs::{MKNOD_DEVICE, TIMEVAL},
+};
 
 /// What a call is about: strace(1)'s classes, and what this project records by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -175,7 +175,17 @@ fn deep() {
         libc::SYS_openat,
         &[CWD, text("bottom"), wide(O_CREAT | O_RDWR), 0o600],
     );
-    call(libc::SYS_chdir, &[text("../".repeat(108))]);
+    // as deep as a name may be, and deeper than is kept
+    for _ in 0..9 {
+        call(libc::SYS_mkdirat, &[CWD, text(&long), 0o755]);
+        call(libc::SYS_chdir, &[text(&long)]);
+    }
+    call(libc::SYS_getcwd, &[buffer(), 8192]);
+    call(
+        libc::SYS_openat,
+        &[CWD, text("lowest"), wide(O_CREAT | O_RDWR), 0o600],
+    );
+    call(libc::SYS_chdir, &[text("../".repeat(117))]);
     call(libc::SYS_getcwd, &[buffer(), 8192]);
 }
 
