@@ -166,6 +166,7 @@ fn a_supervisor_does_not_grow() {
         after.0 <= before.0 + 1024 && after.2 == before.2,
         "{after:?} {before:?}"
     );
+    println!("of {rounds}: kB, descriptors, watches {before:?} at the 50th, {after:?} at the last");
     std::fs::write(place.work().join("end"), "").unwrap();
     let (code, text) = said(child);
     assert_eq!(code, Some(0), "{text}");
