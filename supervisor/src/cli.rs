@@ -30,6 +30,9 @@ pub enum Command {
     Keeper,
     /// Show every system call of a command, action by action; nothing is held
     Trace(Box<Trace>),
+    /// Say what an action is, from a hook of the agent's
+    #[command(subcommand)]
+    Action(ActionCommand),
     #[command(name = "__begin", hide = true)]
     Begin {
         #[arg(last = true, required = true)]
@@ -165,10 +168,44 @@ pub struct Trace {
     /// Size of the buffer between kernel and stockade: a power of two, at least 64K [default: 16M]
     #[arg(long, value_name = "BYTES")]
     pub buffer: Option<String>,
+    /// The coding agent that a wrapper starts [default: known by the command's name]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// The agent is what executes this file: a program, or a script itself [default: the known agent's own, else the
+    /// first process]
+    #[arg(long, value_name = "PATH", conflicts_with = "agent")]
+    pub agent_exe: Option<OsString>,
+    /// What runs already, with all its threads and all that it started; several times for several
+    #[arg(short = 'p', long = "pid", value_name = "PID", conflicts_with_all = ["session", "command"])]
+    pub processes: Vec<u32>,
+    /// What runs in a session
+    #[arg(long, value_name = "ID", conflicts_with = "command")]
+    pub session: Option<String>,
     /// Print the JSON Schema of an event
     #[arg(long, exclusive = true)]
     pub schema: bool,
-    #[arg(last = true, required_unless_present = "schema", value_name = "CMD")]
+    #[arg(last = true, required_unless_present_any = ["processes", "session", "schema"], value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// What a hook says that an action is; it labels events, and decides nothing.
+#[derive(Debug, Subcommand)]
+pub enum ActionCommand {
+    /// Run a command, and say what it is
+    Run(ActionRun),
+    /// Say what the agent does in its own process, from its begin to its end
+    Note(Note),
+}
+
+#[derive(Debug, Args)]
+pub struct ActionRun {
+    /// Which call of the agent's tools it is
+    #[arg(long)]
+    pub id: String,
+    /// What it is
+    #[arg(long, value_name = "TEXT")]
+    pub label: String,
+    #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
 
@@ -177,6 +214,23 @@ fn formats() -> clap::builder::PossibleValuesParser {
     all.map(|f| clap::builder::PossibleValue::new(f.name).help(f.about))
         .collect::<Vec<_>>()
         .into()
+}
+
+#[derive(Debug, Args)]
+pub struct Note {
+    /// The same at the begin and at the end
+    #[arg(long)]
+    pub id: String,
+    /// What it is, at the begin
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    pub until: Until,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    Begin,
+    End,
 }
 
 #[derive(Debug, Args)]

@@ -9,4 +9,4 @@ mod offsets;
 mod sys;
 
 pub use kernel::Kernel;
-pub use load::{LoadError, Missed, Options, Probes, Records};
+pub use load::{Labels, LoadError, Missed, Options, Probes, Records};

@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::errno::Errno;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use stockade_abi::{Count, CountKey, Filter, Shape, Tally, Task};
 use zerocopy::FromZeros;
 
@@ -23,6 +23,10 @@ pub enum LoadError {
     Object(String),
     #[error("{program}: {why}")]
     Program { program: &'static str, why: String },
+    #[error(
+        "the agent is a script, and this kernel refuses to have its execution watched ({0}): --agent-exe can name its interpreter instead"
+    )]
+    Script(String),
     #[error("the thread {thread} can't be labelled: {errno}")]
     Label { thread: i32, errno: Errno },
 }
@@ -36,6 +40,8 @@ pub struct Options {
     pub ask_leader: bool,
     /// Whether calls are looked at, and not only processes.
     pub calls: bool,
+    /// The agent's file is no program: the kernel executes the one that its first line names.
+    pub agent_is_script: bool,
 }
 
 impl Default for Options {
@@ -44,6 +50,7 @@ impl Default for Options {
             ring: 16 << 20,
             ask_leader: false,
             calls: true,
+            agent_is_script: false,
         }
     }
 }
@@ -71,7 +78,8 @@ const PROGRAMS: &[(&str, &[&str], bool, bool)] = &[
     ("enter", &["sys_enter"], true, false),
 ];
 
-/// Where the agent is a script, and only there: before its interpreter is looked at.
+/// Where the agent is a script, and only there: before its interpreter is looked at. No tracepoint sees that; a kernel
+/// may refuse programs that are no tracepoint's.
 const CHOOSE: (&str, &str) = ("choose", "security_bprm_check");
 
 pub struct Probes {
@@ -116,16 +124,11 @@ impl Probes {
             map.set(index, Bytes::of(shape), 0)
                 .map_err(|e| LoadError::Object(e.to_string()))?;
         }
-        probes.attach_all(options, &kernel, filter)?;
+        probes.attach_all(options, &kernel)?;
         Ok(probes)
     }
 
-    fn attach_all(
-        &mut self,
-        options: Options,
-        kernel: &Kernel,
-        filter: &Filter,
-    ) -> Result<(), LoadError> {
+    fn attach_all(&mut self, options: Options, kernel: &Kernel) -> Result<(), LoadError> {
         let types = Btf::from_sys_fs().map_err(|e| LoadError::Object(e.to_string()))?;
         for (name, tracepoints, of_calls, may_be_missing) in PROGRAMS {
             if *of_calls && !options.calls {
@@ -151,7 +154,7 @@ impl Probes {
                 .map_err(|error| of_program(name, &error))?;
             self.attached.push(name);
         }
-        if filter.agent_inode != 0 {
+        if options.agent_is_script {
             self.attach_choose(&types)?;
         }
         Ok(())
@@ -170,7 +173,12 @@ impl Probes {
                 p.load(function, types)?;
                 p.attach().map(drop)
             })
-            .map_err(|error| of_program(name, &error))?;
+            .map_err(|error| {
+                LoadError::Script(match of_program(name, &error) {
+                    LoadError::Refused(errno) => errno.to_string(),
+                    other => other.to_string(),
+                })
+            })?;
         self.attached.push(name);
         Ok(())
     }
@@ -227,18 +235,40 @@ impl Probes {
         sys::update(self.tasks()?, task, &value).map_err(|errno| LoadError::Label { thread, errno })
     }
 
-    /// From here on what the task does is seen, and what it starts.
+    /// From here on what the task does is seen, and what it starts. False where it has a label.
     pub fn label(
         &self,
         task: BorrowedFd<'_>,
         thread: i32,
         action: u32,
         agent: bool,
-    ) -> Result<(), LoadError> {
+    ) -> Result<bool, LoadError> {
         let mut value = Task::new_zeroed();
         value.action = action;
         value.flags = if agent { stockade_abi::task::AGENT } else { 0 };
-        sys::update(self.tasks()?, task, &value).map_err(|errno| LoadError::Label { thread, errno })
+        match sys::update(self.tasks()?, task, &value) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(errno) => Err(LoadError::Label { thread, errno }),
+        }
+    }
+
+    /// What the kernel says of who is labelled, for another thread.
+    pub fn labels(&self) -> Result<Labels, LoadError> {
+        let map = self.tasks()?.try_clone_to_owned();
+        map.map(|map| Labels { map })
+            .map_err(|e| LoadError::Object(e.to_string()))
+    }
+
+    /// Actions up to this one are there already. Before anything is labelled.
+    pub fn first_action_after(&mut self, action: u32) -> Result<(), LoadError> {
+        let tally = Tally {
+            next_action: action.into(),
+            ..Tally::default()
+        };
+        let mut map: Array<_, Bytes<{ size_of::<Tally>() }>> = self.array("TALLY")?;
+        map.set(0, Bytes::of(&tally), 0)
+            .map_err(|e| LoadError::Object(e.to_string()))
     }
 
     pub fn records(&mut self) -> Result<Records, LoadError> {
@@ -365,6 +395,19 @@ fn chain(error: &dyn std::error::Error) -> String {
         at = error.source();
     }
     text
+}
+
+/// Who carries which label.
+pub struct Labels {
+    map: OwnedFd,
+}
+
+impl Labels {
+    /// The action of the task that a pidfd stands for.
+    pub fn action(&self, task: BorrowedFd<'_>) -> Option<u32> {
+        let task: Result<Task, Errno> = sys::lookup(self.map.as_fd(), task);
+        task.ok().map(|task| task.action)
+    }
 }
 
 /// The records, in the order in which they were begun.

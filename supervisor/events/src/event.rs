@@ -1,5 +1,6 @@
 //! The one schema of what happened, for every sink.
 
+use crate::claim::Says;
 use crate::value::{Argument, Bytes, as_text};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -22,6 +23,9 @@ pub struct Event {
     /// What a hook said that this is; never the kernel's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
+    /// Another thing is claimed of it at the same time.
+    #[serde(skip_serializing_if = "is_false")]
+    pub overlaps: bool,
     /// The action's first process has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub late: bool,
@@ -96,9 +100,16 @@ pub enum Kind {
         operation: String,
         user_data: u64,
     },
-    /// A new action, named by what its first process executes.
+    /// A new action, named by what its first process executes; again where that was too long to keep and what it executes
+    /// then is not.
     Action {
         name: ActionName,
+    },
+    /// What a hook says, sent by a process of the event's action.
+    Claim {
+        says: Says,
+        id: String,
+        label: String,
     },
     /// A claim that was not true, or that came too often.
     FalseClaim {

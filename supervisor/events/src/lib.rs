@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calls;
+pub mod claim;
 mod event;
 mod record;
 mod schema;
@@ -12,5 +13,5 @@ mod value;
 pub use event::{ActionName, Event, Exe, Kind, Missing, VERSION};
 pub use record::{Decoded, Pieces, Record, decode};
 pub use schema::json_schema;
-pub use tracker::{Clock, Tracker};
+pub use tracker::{Clock, Known, Tracker};
 pub use value::{Address, Argument, Bytes, PathText, Value};

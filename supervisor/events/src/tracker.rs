@@ -1,6 +1,7 @@
 //! Records become events: who a process is, which action it belongs to, what a call's arguments say.
 
 use crate::calls;
+use crate::claim::{Claims, Sent};
 use crate::event::{ActionName, Event, Exe, Kind, VERSION};
 use crate::record::{Pieces, Record, decode};
 use crate::value::Bytes;
@@ -27,12 +28,28 @@ impl Clock {
     fn wall(self, monotonic: u64) -> u64 {
         monotonic.saturating_add(self.difference)
     }
+
+    /// Of CLOCK_MONOTONIC, at a time of the wall's.
+    pub fn monotonic(self, wall: u64) -> u64 {
+        wall.saturating_sub(self.difference)
+    }
 }
 
 #[derive(Debug, Clone, Default)]
 struct Process {
     exe: Exe,
     inside: u32,
+    action: u32,
+}
+
+/// A process that ran before it was traced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    pub process: u32,
+    pub exe: Vec<u8>,
+    pub inside: u32,
+    pub action: u32,
+    pub arguments: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +57,8 @@ struct Action {
     /// The process that began it.
     first: u32,
     named: bool,
+    /// The name was longer than what is kept of one.
+    cut: bool,
     /// That process has ended.
     over: bool,
 }
@@ -61,6 +80,9 @@ pub struct Tracker {
     long: HashMap<u32, Long>,
     /// The process that executes the command, until it does.
     begins: Option<u32>,
+    claims: Claims,
+    /// The agent's own executable runs, or has run.
+    agent_began: bool,
     /// The newest time that was seen.
     last: u64,
 }
@@ -82,14 +104,110 @@ impl Tracker {
             actions,
             long: HashMap::new(),
             begins,
+            claims: Claims::default(),
+            agent_began: false,
             last: 0,
         }
     }
 
-    /// A process that runs already.
-    pub fn know(&mut self, process: u32, exe: Vec<u8>, inside: u32) {
-        let exe = Exe(exe.into());
-        self.processes.insert(process, Process { exe, inside });
+    /// A process that runs already: what it is, and the action that it was labelled with.
+    pub fn know(&mut self, known: Known, time: u64, mut to: impl FnMut(&Event)) {
+        let Known {
+            process,
+            exe,
+            inside,
+            action,
+            arguments,
+        } = known;
+        let new = Process {
+            exe: Exe(exe.into()),
+            inside,
+            action,
+        };
+        self.processes.insert(process, new);
+        let of = self.actions.entry(action).or_default();
+        if std::mem::replace(&mut of.named, true) {
+            return;
+        }
+        of.first = process;
+        let head = Head {
+            action,
+            process,
+            thread: process,
+            time,
+            ..Head::default()
+        };
+        let name = ActionName(arguments.into_iter().map(Bytes).collect());
+        to(&self.event(&head, Kind::Action { name }));
+    }
+
+    /// How many processes are known and have not ended.
+    pub fn alive(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Those whose ends were not recorded.
+    pub fn forget(&mut self, gone: impl Fn(u32) -> bool) {
+        self.processes.retain(|process, _| !gone(*process));
+    }
+
+    /// Whether the agent's own executable was executed.
+    pub fn agent_began(&self) -> bool {
+        self.agent_began
+    }
+
+    /// A claim, attributed by the label of who sent it, else by what the kernel recorded of its fork.
+    pub fn claim(&mut self, sent: Sent, mut to: impl FnMut(&Event)) {
+        let known = self.processes.get(&sent.process).map(|p| p.action);
+        match sent.action.or(known) {
+            Some(action) => self.claimed(action, &sent, &mut to),
+            None => self.claims.waiting.push(sent),
+        }
+    }
+
+    fn claimed(&mut self, action: u32, sent: &Sent, to: &mut impl FnMut(&Event)) {
+        if let Some(kind) = self.claims.take(action, sent) {
+            let head = Head {
+                action,
+                process: sent.process,
+                thread: sent.process,
+                time: sent.time,
+                ..Head::default()
+            };
+            to(&self.event(&head, kind));
+        }
+    }
+
+    /// Nothing that was recorded before `time` is still to come: who is unknown now is none of the session's.
+    pub fn settle(&mut self, time: u64, mut to: impl FnMut(&Event)) {
+        let old = |s: &mut Sent| s.time < time;
+        for sent in self.claims.waiting.extract_if(.., old).collect::<Vec<_>>() {
+            let kind = Kind::FalseClaim {
+                of: 0,
+                says: format!("sent by process {}, which is not traced", sent.process),
+            };
+            let head = Head {
+                time: sent.time,
+                ..Head::default()
+            };
+            to(&self.event(&head, kind));
+        }
+    }
+
+    /// How many claims of each action's were dropped, at the end.
+    pub fn dropped_claims(&self, mut to: impl FnMut(&Event)) {
+        for (action, dropped) in self.claims.dropped() {
+            let kind = Kind::FalseClaim {
+                of: action,
+                says: format!("{dropped} claims that came too often were dropped"),
+            };
+            let head = Head {
+                action,
+                time: self.last,
+                ..Head::default()
+            };
+            to(&self.event(&head, kind));
+        }
     }
 
     /// The events that a record stands for, in their order.
@@ -128,6 +246,17 @@ impl Tracker {
         }
     }
 
+    /// Claims that came before the fork of who sent them was read.
+    fn wait_over(&mut self, head: &Head, to: &mut impl FnMut(&Event)) {
+        if self.claims.waiting.is_empty() {
+            return;
+        }
+        let own = |s: &mut Sent| s.process == head.process && s.time >= head.time;
+        for sent in self.claims.waiting.extract_if(.., own).collect::<Vec<_>>() {
+            self.claimed(head.action, &sent, to);
+        }
+    }
+
     /// About the trace itself, and no process's doing.
     pub fn own(&self, kind: Kind) -> Event {
         let head = Head {
@@ -135,6 +264,8 @@ impl Tracker {
             ..Head::default()
         };
         Event {
+            claimed: None,
+            overlaps: false,
             late: false,
             ..self.event(&head, kind)
         }
@@ -142,13 +273,15 @@ impl Tracker {
 
     fn event(&self, head: &Head, kind: Kind) -> Event {
         let process = self.processes.get(&head.process);
+        let (claimed, overlaps) = self.claims.label(head.action, head.time);
         Event {
             version: VERSION,
             time: head.time,
             wall: self.clock.wall(head.time),
             session: self.session.clone(),
             action: head.action,
-            claimed: None,
+            claimed,
+            overlaps,
             late: self.actions.get(&head.action).is_some_and(|a| a.over),
             pid: head.process,
             tid: head.thread,
@@ -186,6 +319,7 @@ impl Tracker {
             let new = Process {
                 exe: parent.map(|p| p.exe.clone()).unwrap_or_default(),
                 inside: fork.inside,
+                action,
             };
             self.processes.insert(process, new);
             self.begun(action, process);
@@ -195,6 +329,7 @@ impl Tracker {
             thread: is_thread,
         };
         to(&self.event(&fork.head, kind));
+        self.wait_over(&fork.head, to);
     }
 
     /// The action, which that process began if nobody did.
@@ -273,11 +408,16 @@ impl Tracker {
         let process = Process {
             exe: Exe(file.as_slice().into()),
             inside: exec.inside,
+            action: head.action,
         };
         self.processes.insert(head.process, process);
+        self.agent_began |= head.flags & flag::AGENT != 0;
         let action = self.begun(head.action, head.process);
-        let names_it = !action.named && action.first == head.process;
+        // codex executes its preamble, longer than what is kept of one, and that the command itself
+        let better = !action.named || action.cut && !some;
+        let names_it = better && action.first == head.process;
         action.named |= names_it;
+        action.cut = some && (names_it || action.cut);
         if names_it {
             let name = ActionName(arguments.clone());
             to(&self.event(head, Kind::Action { name }));

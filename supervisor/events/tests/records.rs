@@ -183,6 +183,16 @@ fn every_event_is_as_the_schema_says() {
     let seen: Vec<&str> = kinds.keys().map(String::as_str).collect();
     assert_eq!(
         seen,
-        ["action", "call", "exec", "exit", "fork", "missing", "uring"]
+        [
+            "action",
+            "call",
+            "claim",
+            "exec",
+            "exit",
+            "false_claim",
+            "fork",
+            "missing",
+            "uring"
+        ]
     );
 }

@@ -10,6 +10,8 @@ pub struct Agent {
     #[serde(skip)]
     pub name: String,
     pub commands: Vec<String>,
+    /// The agent's own programs, from the package of its command.
+    pub executables: Vec<String>,
     /// The agent's own variable for its state.
     pub variable: String,
     pub state: String,

@@ -3,6 +3,7 @@
 pub mod copyback;
 mod data;
 pub mod exchange;
+pub mod executable;
 mod risky;
 mod state;
 

@@ -25,7 +25,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     let sink = audit
         .sink(policy.clone(), &plan)
         .map_err(|e| Failure::file("look into", Path::new("/"), e))?;
-    let waiting = Waiting::new(&run.command)?;
+    let waiting = Waiting::new(&run.command, &[])?;
     let process = waiting.pid();
     let tracing = Tracing::begin(Wanted {
         selection: Selection::parse(&[audit::calls(&policy)])?,
@@ -34,6 +34,9 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         begins: Some(process.as_raw().cast_unsigned()),
         sinks: vec![sink],
         agent: None,
+        claims: None,
+        running: None,
+        last_action: 0,
     })?;
     let pidfd = stockade_enforce::pidfd(process).map_err(|e| Failure::Output(e.into()))?;
     tracing

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod action;
 mod add;
 mod audit;
 mod check;
@@ -29,6 +30,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Remount { arguments } => stockade_enforce::remount_stage(&arguments),
         Command::Keeper => Ok(keeper::serve()),
         Command::Trace(trace) => trace::run(&trace),
+        Command::Action(command) => action::run(&command),
         Command::Begin { command } => crate::trace::begin::begin(&command),
         Command::Why(why) => why::run(&why),
         Command::Hooks(hooks) => hooks::run(&hooks),

@@ -1,14 +1,17 @@
 //! `stockade trace`: what a command does, without holding it.
 
+use crate::agents;
+use crate::agents::executable::{self, Executable};
 use crate::cli::Trace;
 use crate::exit::Failure;
 use crate::output::{complain, escaped, say};
 use crate::trace::begin::Waiting;
-use crate::trace::{Ended, Selection, Tracing, Wanted};
+use crate::trace::{Ended, Selection, Tracing, Wanted, claims, running};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,40 +35,96 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
     if format.counts {
         selection.count();
     }
+    let agent = agent(trace)?;
     let options = Options {
         ring: ring(trace.buffer.as_deref())?,
+        agent_is_script: agent.as_ref().is_some_and(|a| a.is_script),
         ..Options::default()
     };
     let (file, name) = output(trace)?;
     let look = look(trace, &file);
     let sink = (format.open)(Out::new(Box::new(Patient(file))), look);
-    let waiting = Waiting::new(&trace.command)?;
-    let process = waiting.pid();
-    let signals = Signals::new().map_err(|e| Failure::Output(e.into()))?;
     let wanted = Wanted {
         selection,
         options,
         session: format!("trace-{}", std::process::id()),
-        begins: Some(process.as_raw().cast_unsigned()),
+        begins: None,
         sinks: vec![sink],
-        agent: None,
+        agent: agent.as_ref().map(Executable::numbers),
+        claims: None,
+        running: None,
+        last_action: 0,
+    };
+    let (end, ended) = if trace.command.is_empty() {
+        let roots = match &trace.session {
+            Some(id) => running::of_session(id)?,
+            None => running::of(&trace.processes)?,
+        };
+        let wanted = Wanted {
+            session: trace.session.clone().unwrap_or(wanted.session),
+            ..wanted
+        };
+        let ended = running::trace(wanted, &roots).map_err(explained)?;
+        (Ok(End::All), ended)
+    } else {
+        of_command(trace, wanted)?
+    };
+    if let Some(agent) = agent.filter(|_| !ended.agent_began) {
+        complain(&format!(
+            "stockade: {} was not executed: everything is action 0; --agent-exe names what the agent is",
+            escaped(&agent.path.to_string_lossy())
+        ));
+    }
+    report(trace, &ended, &name);
+    Ok(match end? {
+        End::Command(status) => as_the_command(status),
+        End::Asked(signal) => as_by(signal),
+        End::All => 0,
+    })
+}
+
+/// A command of this process's own, until it ends.
+fn of_command(trace: &Trace, wanted: Wanted) -> Result<(Result<End, Failure>, Ended), Failure> {
+    let claims = claims::Socket::new().map_err(Failure::Output)?;
+    let waiting = Waiting::new(&trace.command, &[claims.variable()])?;
+    let process = waiting.pid();
+    let signals = Signals::new().map_err(|e| Failure::Output(e.into()))?;
+    let is_agent = wanted.agent.is_none();
+    let wanted = Wanted {
+        begins: Some(process.as_raw().cast_unsigned()),
+        claims: Some(claims),
+        ..wanted
     };
     let tracing = Tracing::begin(wanted).map_err(explained)?;
     let pidfd = stockade_enforce::pidfd(process).map_err(|e| Failure::Output(e.into()))?;
     tracing
         .probes()
-        .label_first(pidfd.as_fd(), process.as_raw(), true)?;
+        .label_first(pidfd.as_fd(), process.as_raw(), is_agent)?;
     crate::session::leave_signals_to_the_command();
     let child = waiting.go()?;
     let end = signals.wait(child, &pidfd);
     // what is left to write may take long
     stockade_enforce::default_action(Signal::SIGINT).unwrap_or(());
-    let ended = tracing.end()?;
-    report(trace, &ended, &name);
-    Ok(match end? {
-        End::Command(status) => as_the_command(status),
-        End::Asked(signal) => as_by(signal),
-    })
+    Ok((end, tracing.end()?))
+}
+
+/// The file that the agent is known by; without one the first process is the agent.
+fn agent(trace: &Trace) -> Result<Option<Executable>, Failure> {
+    if let Some(name) = &trace.agent_exe {
+        return executable::named(name).map(Some);
+    }
+    let command = trace.command.first().map_or(OsStr::new(""), |c| c);
+    let Some(agent) = agents::of(trace.agent.as_deref(), command)? else {
+        return Ok(None);
+    };
+    let found = executable::of(&agent, command)?;
+    if found.is_none() && trace.agent.is_some() {
+        return Err(Failure::Usage(format!(
+            "the agent {} is not in PATH: --agent-exe names its executable",
+            agent.name
+        )));
+    }
+    Ok(found)
 }
 
 fn as_the_command(status: ExitStatus) -> u8 {
@@ -182,6 +241,8 @@ struct Signals {
 }
 
 enum End {
+    /// What ran already: all of it, or as much as was asked for.
+    All,
     Command(ExitStatus),
     /// A second time: the command goes on without being looked at.
     Asked(i32),

@@ -104,6 +104,9 @@ impl Loading {
             begins: Some(agent.as_raw().cast_unsigned()),
             sinks: vec![Box::new(sink)],
             agent: None,
+            claims: None,
+            running: None,
+            last_action: 0,
         };
         let tracing = begin(probes, wanted)?;
         tracing

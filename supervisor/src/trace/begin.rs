@@ -34,11 +34,13 @@ impl Drop for Waiting {
 }
 
 impl Waiting {
-    pub fn new(command: &[OsString]) -> Result<Self, Failure> {
+    /// `variables` besides those of this process.
+    pub fn new(command: &[OsString], variables: &[(OsString, OsString)]) -> Result<Self, Failure> {
         let child = Command::new("/proc/self/exe")
             .arg(BEGIN)
             .arg("--")
             .args(command)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .spawn()
             .map_err(Failure::Output)?;
         let waiting = Self {

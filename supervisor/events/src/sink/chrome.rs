@@ -1,6 +1,7 @@
 //! The trace-event format of Chrome, which Perfetto opens: an action is a track ("process"), with its threads below.
 
 use super::{Format, Out, Sink, Unwritten, json, terminal};
+use crate::claim::Says;
 use crate::event::{Event, Kind};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -78,7 +79,7 @@ impl Chrome {
     }
 
     /// `more` begins with a comma.
-    fn put(&mut self, event: &Event, name: &str, more: &str, arguments: &Value) {
+    fn put(&mut self, event: &Event, name: &str, more: &str, mut arguments: Value) {
         let (action, thread, time) = (event.action, event.tid, microseconds(event.time));
         let to = self.next();
         to.extend(b"{\"name\":");
@@ -89,13 +90,19 @@ impl Chrome {
             ",\"pid\":{action},\"tid\":{thread},\"ts\":{time}{more},\"args\":"
         )
         .unwrap_or(());
-        json::write(to, arguments);
+        if let Some(claimed) = &event.claimed {
+            arguments["claimed"] = json!(claimed);
+        }
+        if event.overlaps {
+            arguments["overlaps"] = json!(true);
+        }
+        json::write(to, &arguments);
         to.push(b'}');
     }
 
     fn instant(&mut self, event: &Event, name: &str) {
         let arguments = serde_json::to_value(&event.kind).unwrap_or_default();
-        self.put(event, name, ",\"ph\":\"i\",\"s\":\"t\"", &arguments);
+        self.put(event, name, ",\"ph\":\"i\",\"s\":\"t\"", arguments);
     }
 }
 
@@ -130,7 +137,7 @@ impl Sink for Chrome {
                 if let Some(errno) = errno {
                     shown.insert("errno".into(), json!(errno));
                 }
-                self.put(event, call, &more, &Value::Object(shown));
+                self.put(event, call, &more, Value::Object(shown));
             }
             Kind::Action { .. } => {}
             Kind::Exec { file, .. } => {
@@ -143,6 +150,14 @@ impl Sink for Chrome {
             Kind::Exit { .. } => self.instant(event, "exit"),
             Kind::Uring { operation, .. } => {
                 let name = format!("io_uring {operation}");
+                self.instant(event, &name);
+            }
+            Kind::Claim { says, label, .. } => {
+                let name = match says {
+                    Says::Run => format!("claim: {label}"),
+                    Says::Begin => format!("claim begins: {label}"),
+                    Says::End => "claim ends".into(),
+                };
                 self.instant(event, &name);
             }
             Kind::FalseClaim { .. } => self.instant(event, "false claim"),

@@ -1,8 +1,9 @@
 //! Counts and times of calls, action by action.
 
-use super::line::{Keep, cut, duration};
+use super::line::{Keep, cut, duration, word};
 use super::{Format, Look, Out, Sink, Unwritten, terminal};
 use crate::calls;
+use crate::claim::Says;
 use crate::event::{Event, Kind, Missing};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,9 @@ pub const FORMAT: Format = Format {
             out,
             look,
             names: HashMap::new(),
+            claims: HashMap::new(),
+            notes: 0,
+            false_claims: 0,
             missing: Missing::default(),
         })
     },
@@ -27,6 +31,11 @@ struct Summary {
     out: Out,
     look: Look,
     names: HashMap<u32, String>,
+    /// By action, what a hook said that it is.
+    claims: HashMap<u32, String>,
+    /// Of the agent's own doings, which are counted together.
+    notes: u64,
+    false_claims: u64,
     missing: Missing,
 }
 
@@ -78,6 +87,9 @@ impl Summary {
         if let Some(name) = name {
             text = format!("{text}  {name}");
         }
+        if let Some(claimed) = self.claims.get(&action) {
+            text = format!("{text}  claimed: {claimed}");
+        }
         if let Some(columns) = self.look.width {
             text = cut(&text, columns, Keep::Head);
         }
@@ -104,6 +116,18 @@ impl Sink for Summary {
             Kind::Action { name } => {
                 self.names.insert(event.action, terminal::name(name));
             }
+            Kind::Claim {
+                says: Says::Run, ..
+            } => {
+                // the first, as in every event of the action
+                if let Some(claimed) = &event.claimed {
+                    self.claims.insert(event.action, word(claimed.as_bytes()));
+                }
+            }
+            Kind::Claim {
+                says: Says::Begin, ..
+            } => self.notes += 1,
+            Kind::FalseClaim { .. } => self.false_claims += 1,
             Kind::Missing(missing) => self.missing = missing.clone(),
             _ => {}
         }
@@ -119,9 +143,18 @@ impl Sink for Summary {
         for (action, mut rows) in actions {
             self.table(action, &mut rows);
         }
+        for (n, what) in [
+            (self.notes, "claims of what the agent itself does"),
+            (self.false_claims, "false claims"),
+        ] {
+            if n != 0 {
+                // a vector takes everything
+                writeln!(self.out.text(), "── {n} {what}").unwrap_or(());
+                self.out.is_whole();
+            }
+        }
         if !self.missing.is_nothing() {
             let missing = terminal::lacking(&self.missing);
-            // a vector takes everything
             writeln!(self.out.text(), "── {missing}").unwrap_or(());
             self.out.is_whole();
         }

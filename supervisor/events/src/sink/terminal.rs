@@ -2,6 +2,7 @@
 
 use super::line::{Keep, cut, fit, quoted, width, word};
 use super::{Format, Look, Out, Sink, Unwritten};
+use crate::claim::Says;
 use crate::event::{ActionName, Event, Kind, Missing};
 use crate::value::{Address, Argument, Bytes, Value};
 use std::collections::HashMap;
@@ -18,8 +19,8 @@ struct Terminal {
     out: Out,
     look: Look,
     names: HashMap<u32, ActionName>,
-    /// Whose header was last.
-    speaks: Option<u32>,
+    /// Whose header was last, and what it was claimed to be.
+    speaks: Option<(u32, Option<String>)>,
 }
 
 /// A line in parts: what is done, what it is done to, what came of it.
@@ -163,6 +164,15 @@ fn line(kind: &Kind) -> Line {
         Kind::Exit { signal, .. } => simple(format!("ended by {}", signal_name(*signal)), RED),
         Kind::Uring { operation, .. } => simple(format!("io_uring {operation}"), PLAIN),
         Kind::Action { name: of } => simple(name(of), BOLD),
+        Kind::Claim { says, id, label } => {
+            let (id, label) = (quoted(id.as_bytes()), quoted(label.as_bytes()));
+            let what = match says {
+                Says::Run => format!("claims to be {label} ({id})"),
+                Says::Begin => format!("claims that {label} begins ({id})"),
+                Says::End => format!("claims that {id} ends"),
+            };
+            simple(what, PLAIN)
+        }
         Kind::FalseClaim { of, says } => {
             let says = quoted(says.as_bytes());
             simple(format!("false claim of action {of}: {says}"), RED)
@@ -250,6 +260,9 @@ impl Terminal {
         if let Some(claimed) = &event.claimed {
             header = format!("{header}  claimed: {}", word(claimed.as_bytes()));
         }
+        if event.overlaps {
+            header += "  (overlaps)";
+        }
         if event.late {
             header += "  (late)";
         }
@@ -258,7 +271,7 @@ impl Terminal {
         }
         self.put(BOLD, &header);
         self.out.text().push(b'\n');
-        self.speaks = Some(event.action);
+        self.speaks = Some((event.action, event.claimed.clone()));
     }
 
     fn put(&mut self, style: &str, text: &str) {
@@ -300,7 +313,10 @@ impl Sink for Terminal {
             self.out.text().push(b'\n');
             return self.out.is_whole();
         }
-        if self.speaks != Some(event.action) {
+        let speaks = |(action, claimed): &(u32, Option<String>)| {
+            *action == event.action && *claimed == event.claimed
+        };
+        if !self.speaks.as_ref().is_some_and(speaks) {
             self.header(event);
         }
         let line = line(&event.kind);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 use stockade_abi::{Count, CountKey};
+use stockade_events::claim::{Claim, Says, Sent};
 use stockade_events::sink::{Look, Out, SINKS, Sink};
 use stockade_events::{Clock, Event, Kind, Missing, Tracker};
 use unicode_width::UnicodeWidthStr;
@@ -38,13 +39,35 @@ fn sink(name: &str, width: Option<usize>) -> (Box<dyn Sink>, Kept) {
     ((format.open)(Out::new(Box::new(kept.clone())), look), kept)
 }
 
+fn claim(says: Says, id: &str, action: Option<u32>) -> Sent {
+    Sent {
+        time: 0,
+        process: 1,
+        action,
+        claim: Some(Claim::new(says, id, "hostile\x1b]0;title\x07\u{9b}\n")),
+    }
+}
+
 /// The events of records, however they look; `with` sees each.
 pub fn events(records: &[&[u8]], mut with: impl FnMut(&Event)) {
     let clock = Clock::at(0, SystemTime::UNIX_EPOCH);
     let mut tracker = Tracker::new("test", clock, None);
+    // the second is the first's; the last is nobody's
+    let begin = [
+        claim(Says::Run, "a", Some(1)),
+        claim(Says::Run, "a", Some(2)),
+        claim(Says::Begin, "b", Some(3)),
+        claim(Says::Begin, "c", Some(3)),
+        claim(Says::Run, "d", None),
+    ];
+    for sent in begin {
+        tracker.claim(sent, &mut with);
+    }
     for record in records {
         tracker.take(record, &mut with);
     }
+    tracker.claim(claim(Says::End, "b", Some(3)), &mut with);
+    tracker.settle(u64::MAX, &mut with);
     with(&tracker.own(Kind::Missing(Missing::default())));
 }
 
