@@ -146,3 +146,11 @@ pub fn text(output: &Output) -> String {
     } = output;
     String::from_utf8_lossy(&[stdout.as_slice(), stderr].concat()).into_owned()
 }
+
+/// Whether it is the event that says that something is missing in a trace, and not that nothing is: an argument that
+/// can't be read is the caller's doing.
+pub fn is_missing(event: &serde_json::Value) -> bool {
+    let all = ["lost", "unfinished", "unlabelled", "uncounted", "unwritten"];
+    let some = all.iter().any(|field| event[field] != 0);
+    event["kind"] == "missing" && (some || event["skipped"] != serde_json::json!([]))
+}

@@ -1,0 +1,2 @@
+# marks: 3
+step a 'coproc c { m; read -r x; }; m; echo go >&"${c[1]}"; wait'

@@ -1,0 +1,2 @@
+# marks: 2
+step a m
