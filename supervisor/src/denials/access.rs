@@ -192,11 +192,16 @@ pub fn number(argument: &Argument) -> Option<i64> {
 }
 
 fn flags(arguments: &[Argument]) -> Vec<&str> {
-    let texts = arguments.iter().filter_map(|a| match &a.value {
-        Value::Flags(text) => Some(text.as_str()),
-        _ => None,
-    });
-    texts.flat_map(|t| t.split('|')).collect()
+    arguments.iter().flat_map(names).collect()
+}
+
+fn names(argument: &Argument) -> Vec<&str> {
+    match &argument.value {
+        Value::Flags(text) => text.split('|').collect(),
+        // of openat2
+        Value::Fields(fields) => flags(fields),
+        _ => Vec::new(),
+    }
 }
 
 /// Absolute ones, as the session sees them.

@@ -313,7 +313,9 @@ impl Judge {
     fn connect(&self, address: &Address, datagram: bool, errno: Errno) -> Option<Refusal> {
         let (host, port) = match address {
             Address::Inet { host, port } | Address::Inet6 { host, port } => (host, *port),
-            Address::Unix { path, .. } => return self.unix(&path.0, errno),
+            Address::Unix { path, absolute } => {
+                return self.unix(&absolute.as_ref().unwrap_or(path).0, errno);
+            }
             Address::Abstract { name } => {
                 let expected = match self.level {
                     Level::Namespaces => Errno::ECONNREFUSED,

@@ -56,7 +56,10 @@ impl Judge {
                 Address::Inet { host, port } | Address::Inet6 { host, port } => {
                     sockets::judged(&self.policy, host, *port, *datagram)
                 }
-                Address::Unix { path, .. } => self.of_unix(Path::new(OsStr::from_bytes(&path.0))),
+                Address::Unix { path, absolute } => {
+                    let path = absolute.as_ref().unwrap_or(path);
+                    self.of_unix(Path::new(OsStr::from_bytes(&path.0)))
+                }
                 _ => None,
             },
             Attempt::Process { .. } => None,
