@@ -145,7 +145,7 @@ pub fn policy_text(policy: &Policy, host_network: bool) -> String {
         - Not in the workspace's reach: `.git/hooks`, editor, agent and shell settings; `.git/config` may be written and is reported\n\n\
         What a refusal looks like: `Permission denied` or `Read-only file system` for files, `No such file` for what is not\n\
         visible here, `Operation not permitted` for system calls, `Network is unreachable` for connections.\n\n\
-        Ask before asking the user:\n\n    stockade why write PATH\n    stockade why read PATH\n    stockade why exec PATH\n    stockade why connect HOST:PORT\n\n\
+        Ask before asking the user:\n\n    stockade why write PATH\n    stockade why read PATH\n    stockade why exec PATH\n    stockade why connect HOST:PORT\n    stockade why                     what was denied until now, where it is recorded\n\n\
         It names the rule, and the line that the user could add outside this session. Nothing in here can add it.\n",
         workspaces.join(", "),
         list("write", 8),
