@@ -35,6 +35,7 @@ pub enum Command {
     Action(ActionCommand),
     #[command(name = "__begin", hide = true)]
     Begin {
+        parent: i32,
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },

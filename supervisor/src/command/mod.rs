@@ -31,7 +31,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Keeper => Ok(keeper::serve()),
         Command::Trace(trace) => trace::run(&trace),
         Command::Action(command) => action::run(&command),
-        Command::Begin { command } => crate::trace::begin::begin(&command),
+        Command::Begin { parent, command } => crate::trace::begin::begin(parent, &command),
         Command::Why(why) => why::run(&why),
         Command::Hooks(hooks) => hooks::run(&hooks),
         Command::Check(check) => check::run(&check),

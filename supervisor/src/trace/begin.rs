@@ -38,6 +38,7 @@ impl Waiting {
     pub fn new(command: &[OsString], variables: &[(OsString, OsString)]) -> Result<Self, Failure> {
         let child = Command::new("/proc/self/exe")
             .arg(BEGIN)
+            .arg(std::process::id().to_string())
             .arg("--")
             .args(command)
             .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -66,15 +67,15 @@ impl Waiting {
     }
 }
 
-/// In the new process: waits, then executes.
-pub fn begin(command: &[OsString]) -> Result<u8, Failure> {
+/// In the new process: waits, then executes. Its parent may have ended before this line.
+pub fn begin(parent: i32, command: &[OsString]) -> Result<u8, Failure> {
     let failed = |e: nix::errno::Errno| Failure::Output(e.into());
-    let parent = getppid();
     // nobody would continue it
     set_pdeathsig(Signal::SIGKILL).map_err(failed)?;
-    if getppid() == parent {
-        raise(Signal::SIGSTOP).map_err(failed)?;
+    if getppid() != Pid::from_raw(parent) {
+        return Err(Failure::Usage("the tracer has ended".into()));
     }
+    raise(Signal::SIGSTOP).map_err(failed)?;
     set_pdeathsig(None).map_err(failed)?;
     // stockade's own
     let mut size = SigSet::empty();
