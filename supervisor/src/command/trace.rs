@@ -187,13 +187,14 @@ fn output(trace: &Trace) -> Result<(File, String), Failure> {
 
 fn look(trace: &Trace, file: &File) -> Look {
     let screen = file.is_terminal();
-    let own = || terminal_size::terminal_size_of(file).map(|(columns, _)| columns.0.into());
+    // a terminal that does not know its size is taken for one of the usual
+    let own = || terminal_size::terminal_size_of(file).map_or(80, |(columns, _)| columns.0.into());
     Look {
         colour: screen && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         width: match trace.width {
             Some(0) => None,
             Some(columns) => Some(columns),
-            None => own(),
+            None => screen.then(own),
         },
     }
 }

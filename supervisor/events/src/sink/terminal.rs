@@ -5,7 +5,7 @@ use super::{Format, Look, Out, Sink, Unwritten};
 use crate::claim::Says;
 use crate::event::{ActionName, Event, Kind, Missing};
 use crate::value::{Address, Argument, Bytes, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use stockade_abi::{Count, CountKey};
 
 pub const FORMAT: Format = Format {
@@ -19,6 +19,7 @@ struct Terminal {
     out: Out,
     look: Look,
     names: HashMap<u32, ActionName>,
+    begun: HashSet<u32>,
     /// Whose header was last, and what it was claimed to be.
     speaks: Option<(u32, Option<String>)>,
 }
@@ -248,6 +249,7 @@ impl Terminal {
             out,
             look,
             names: HashMap::new(),
+            begun: HashSet::new(),
             speaks: None,
         }
     }
@@ -300,7 +302,9 @@ fn is_said(kind: &Kind) -> bool {
 
 impl Sink for Terminal {
     fn event(&mut self, event: &Event) {
-        if is_said(&event.kind) {
+        let first = self.begun.insert(event.action);
+        // that an action begins is what its header says
+        if first && matches!(event.kind, Kind::Fork { .. }) || is_said(&event.kind) {
             return;
         }
         if let Kind::Action { name } = &event.kind {
