@@ -245,8 +245,8 @@ fn the_trace_file_has_a_track_for_each_action() {
             .expect("JSON");
     let named: Vec<_> = all.iter().filter(|e| e["name"] == "process_name").collect();
     let name = |action: u64| {
-        let of = named.iter().filter(|e| e["pid"] == action);
-        of.last().expect("a track")["args"]["name"]
+        let mut of = named.iter().filter(|e| e["pid"] == action);
+        of.next_back().expect("a track")["args"]["name"]
             .as_str()
             .expect("text")
     };
