@@ -31,7 +31,11 @@ fn deeds(seen: &harness::Seen) -> Vec<Deed> {
         let all = json["arguments"].as_array().expect("arguments");
         let paths = all.iter().filter_map(|a| a["path"]["absolute"].as_str());
         let result = errno.map_or(Ok(()), |errno| Err(errno.to_owned()));
-        Some((call, paths.map(str::to_owned).collect(), result))
+        Some((
+            call.into_owned(),
+            paths.map(str::to_owned).collect(),
+            result,
+        ))
     };
     seen.events().into_iter().filter_map(of).collect()
 }

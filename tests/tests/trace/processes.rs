@@ -13,7 +13,7 @@ fn forks(seen: &Seen) -> Vec<Fork> {
     seen.each().filter_map(of).collect()
 }
 
-fn execs(seen: &Seen) -> Vec<&Exec> {
+fn execs(seen: &Seen) -> Vec<Box<Exec>> {
     let of = |record| match record {
         Record::Exec(exec) => Some(exec),
         _ => None,
@@ -192,7 +192,7 @@ fn requests_through_an_io_uring_are_seen_whoever_performs_them() {
 /// Each is an action of its own: more than there are counters for.
 #[test]
 fn many_short_lived_processes_are_kept_or_counted_as_lost() {
-    let made: u64 = if full() { 100_000 } else { 10_000 };
+    let made: u64 = if full() { 100_000 } else { 3_000 };
     let session = Session::new(&["clone"], 1 << 20);
     let child = session.start(true, &["short", &made.to_string()]);
     let seen = session.read(child);
