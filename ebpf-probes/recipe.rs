@@ -79,6 +79,13 @@ pub fn is_library(folder: &Path) -> bool {
     folder.join("std/Cargo.toml").is_file() && folder.join("Cargo.lock").is_file()
 }
 
+/// A folder of the standard library, or the one that has it.
+pub fn in_directory(named: &Path) -> Option<PathBuf> {
+    [named.join("library"), named.to_owned()]
+        .into_iter()
+        .find(|folder| is_library(folder))
+}
+
 pub fn no_library() -> String {
     format!(
         "{NIGHTLY} has no sources of the standard library; run `rustup component add rust-src --toolchain {NIGHTLY}`, \

@@ -1,6 +1,6 @@
 //! The standard library's sources, for targets that rustup has no compiled one for.
 
-use crate::probes::recipe::{SOURCES, is_library};
+use crate::probes::recipe::{SOURCES, in_directory, is_library};
 use crate::{packages, tools, top};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,12 +19,9 @@ fn library(named: &Path, unpacked: &Path) -> Result<PathBuf, String> {
     let wrong = |why: &str| format!("{SOURCES}={}: {why}", named.display());
     let named = named.canonicalize().map_err(|e| wrong(&e.to_string()))?;
     if named.is_dir() {
-        return [named.join("library"), named.clone()]
-            .into_iter()
-            .find(|folder| is_library(folder))
-            .ok_or_else(|| {
-                wrong("no std/Cargo.toml and Cargo.lock there or in its folder `library`")
-            });
+        return in_directory(&named).ok_or_else(|| {
+            wrong("no std/Cargo.toml and Cargo.lock there or in its folder `library`")
+        });
     }
     let stem = named.file_name().unwrap_or_default();
     let folder = unpacked.join(stem);

@@ -11,7 +11,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use stockade_abi::{Count, CountKey, Filter, Shape, Tally, Task};
 use zerocopy::FromZeros;
 
+#[cfg(not(feature = "build-probes"))]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf-probes/prebuilt/trace.bpf.o");
+#[cfg(feature = "build-probes")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.bpf.o"));
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

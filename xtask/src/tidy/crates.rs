@@ -26,7 +26,10 @@ const CRATES: &[(&str, Option<&[&str]>)] = &[
     ),
     ("stockade-tests", None),
     ("xtask", None),
-    ("stockade-fuzz", Some(&["stockade-policy"])),
+    (
+        "stockade-fuzz",
+        Some(&["stockade-policy", "stockade-abi", "stockade-events"]),
+    ),
 ];
 
 /// Nothing depends on these.
