@@ -89,7 +89,7 @@ pub fn in_directory(named: &Path) -> Option<PathBuf> {
 pub fn no_library() -> String {
     format!(
         "{NIGHTLY} has no sources of the standard library; run `rustup component add rust-src --toolchain {NIGHTLY}`, \
-         or set {SOURCES} to a directory or archive with Rust's folder `library`, then this again"
+         or set {SOURCES} to a directory with Rust's folder `library` (xtask takes an archive too), then this again"
     )
 }
 
