@@ -324,7 +324,10 @@ fn output(command: &mut Command) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn selected(words: &[&str]) -> Result<(Vec<String>, Vec<String>, Vec<String>), String> {
+    /// Kernels, suites, suites that are root's.
+    type Chosen = (Vec<String>, Vec<String>, Vec<String>);
+
+    fn selected(words: &[&str]) -> Result<Chosen, String> {
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
         let mut data = data()?;
         select(&mut data, &Wanted::parse(&words))?;

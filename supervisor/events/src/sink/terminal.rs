@@ -125,12 +125,7 @@ fn line(kind: &Kind) -> Line {
             rule,
             ..
         } => {
-            let result = match (result, errno) {
-                (None, _) => "= ?".into(),
-                (Some(_), Some(errno)) if *filtered => format!("= -1 {errno} (filter)"),
-                (Some(_), Some(errno)) => format!("= -1 {errno}"),
-                (Some(result), None) => format!("= {result}"),
-            };
+            let result = came_to(*result, *errno, *filtered);
             let rule = rule.iter().map(|r| format!(" [{}]", word(r.as_bytes())));
             Line {
                 head: format!("{call}("),
@@ -165,15 +160,7 @@ fn line(kind: &Kind) -> Line {
         Kind::Exit { signal, .. } => simple(format!("ended by {}", signal_name(*signal)), RED),
         Kind::Uring { operation, .. } => simple(format!("io_uring {operation}"), PLAIN),
         Kind::Action { name: of } => simple(name(of), BOLD),
-        Kind::Claim { says, id, label } => {
-            let (id, label) = (quoted(id.as_bytes()), quoted(label.as_bytes()));
-            let what = match says {
-                Says::Run => format!("claims to be {label} ({id})"),
-                Says::Begin => format!("claims that {label} begins ({id})"),
-                Says::End => format!("claims that {id} ends"),
-            };
-            simple(what, PLAIN)
-        }
+        Kind::Claim { says, id, label } => simple(claim(says, id, label), PLAIN),
         Kind::FalseClaim { of, says } => {
             let says = quoted(says.as_bytes());
             simple(format!("false claim of action {of}: {says}"), RED)
@@ -183,6 +170,24 @@ fn line(kind: &Kind) -> Line {
             simple(what, RED)
         }
         Kind::Missing(missing) => simple(lacking(missing), RED),
+    }
+}
+
+fn came_to(result: Option<i64>, errno: Option<&str>, filtered: bool) -> String {
+    match (result, errno) {
+        (None, _) => "= ?".into(),
+        (Some(_), Some(errno)) if filtered => format!("= -1 {errno} (filter)"),
+        (Some(_), Some(errno)) => format!("= -1 {errno}"),
+        (Some(result), None) => format!("= {result}"),
+    }
+}
+
+fn claim(says: &Says, id: &str, label: &str) -> String {
+    let (id, label) = (quoted(id.as_bytes()), quoted(label.as_bytes()));
+    match says {
+        Says::Run => format!("claims to be {label} ({id})"),
+        Says::Begin => format!("claims that {label} begins ({id})"),
+        Says::End => format!("claims that {id} ends"),
     }
 }
 
