@@ -82,7 +82,11 @@ extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
             | pick::MESSAGE_OUT
             | pick::SIZED_OUT
     );
-    let now = when == When::Only || after != (when == When::Before) || pick.what == pick::IN_OUT;
+    let now = match when {
+        When::Before => !after,
+        When::After => after || pick.what == pick::IN_OUT,
+        When::Only => true,
+    };
     if now || when == When::After && missing(task, pick) {
         one(task, pick, when == When::After, now);
     }

@@ -22,8 +22,9 @@ struct Place(PathBuf);
 
 impl Place {
     /// Below a directory that everybody may search: absolute paths are compared too.
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("stockade-calls-{}", std::process::id()));
+    fn new(name: &str) -> Self {
+        let name = format!("stockade-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).expect("a place for the test");
         Self(path)
     }
@@ -58,7 +59,7 @@ fn run(command: &mut Command, output: &Path) -> String {
 
 #[test]
 fn every_call_is_as_strace_has_it() {
-    let place = Place::new();
+    let place = Place::new("calls");
     let program = env!("CARGO_BIN_EXE_calls");
     let (log, json) = (place.0.join("strace"), place.0.join("json"));
     let mut strace = Command::new("strace");
@@ -149,6 +150,40 @@ fn beside(threads: &[(u32, Vec<Value>)]) {
     // four pointers, five calls each, one of which renames: and what else was passed that leads nowhere
     let unreadable = arguments().filter(|a| a.get("unreadable").is_some());
     assert!(unreadable.count() >= 20);
+}
+
+/// Nothing is read at their begin.
+#[test]
+fn calls_that_are_wanted_where_they_fail_have_their_paths() {
+    let place = Place::new("failing");
+    let run = place.run();
+    std::fs::write(run.join("there"), "").expect("a file");
+    let json = place.0.join("json");
+    let mut trace = Command::new("timeout");
+    trace.arg("60").arg(stockade());
+    trace.args(["trace", "-Z", "-e", "%file", "--json", "-o"]);
+    trace.arg(&json).args(["--", "ls", "there", "not-there"]);
+    trace.current_dir(&run);
+    let done = trace.output().expect("it runs");
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    let json = std::fs::read_to_string(&json).expect("events");
+    let threads = threads(&json);
+    let events = || threads.iter().flat_map(|(_, events)| events);
+    let of = |name: &str| {
+        let is = |e: &&Value| e["arguments"].to_string().contains(&format!("\"{name}\""));
+        events().filter(is).collect::<Vec<_>>()
+    };
+    let failed = of("not-there");
+    assert!(!failed.is_empty(), "{json}");
+    for event in failed {
+        assert_eq!(event["errno"], "ENOENT", "{event}");
+        let absolute = event["arguments"][1]["path"]["absolute"].as_str();
+        let absolute = absolute.or(event["arguments"][0]["path"]["absolute"].as_str());
+        let expected = run.join("not-there");
+        assert_eq!(absolute.map(Path::new), Some(expected.as_path()), "{event}");
+    }
+    assert!(of("there").is_empty(), "{json}");
+    assert!(events().all(|e| e.get("errno").is_some()), "{json}");
 }
 
 #[test]
