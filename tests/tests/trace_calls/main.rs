@@ -7,9 +7,10 @@ mod strace;
 
 use compare::Comparison;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use stockade_events::calls::{Class, Decoding, TABLE};
 use stockade_tests::stockade;
 
 /// Compared calls and fields; more may be compared, never less.
@@ -184,6 +185,38 @@ fn calls_that_are_wanted_where_they_fail_have_their_paths() {
     }
     assert!(of("there").is_empty(), "{json}");
     assert!(events().all(|e| e.get("errno").is_some()), "{json}");
+}
+
+/// Of each call that the program makes: in each class of strace's, or not.
+#[test]
+fn classes_are_those_of_strace() {
+    let place = Place::new("classes");
+    let log = place.0.join("strace");
+    let made = |trace: &str| {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-e", trace, "-e", "signal=none", "-o"]);
+        strace
+            .arg(&log)
+            .arg(env!("CARGO_BIN_EXE_calls"))
+            .arg(place.run());
+        let log = run(&mut strace, &log);
+        let threads = strace::threads(&log);
+        let lines = threads.into_iter().flat_map(|(_, lines)| lines);
+        lines.map(|l| l.call).collect::<BTreeSet<String>>()
+    };
+    let all = made("trace=all");
+    for (name, class) in [
+        ("trace=%file", Class::File),
+        ("trace=%desc", Class::Descriptor),
+        ("trace=%network", Class::Network),
+        ("trace=%process", Class::Process),
+    ] {
+        let theirs = made(name);
+        let is = |c: &&Decoding| all.contains(c.name) && c.classes.contains(&class);
+        let ours = TABLE.iter().filter(is).map(|c| c.name.to_owned());
+        assert_eq!(theirs, ours.collect(), "{name}");
+        assert!(theirs.len() > 10 && theirs.len() < all.len(), "{name}");
+    }
 }
 
 #[test]
