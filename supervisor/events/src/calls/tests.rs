@@ -206,3 +206,49 @@ fn addresses_of_every_family() {
     assert_eq!(of(libc::AF_INET6, &six[..12]), None);
     assert_eq!(of(libc::AF_NETLINK, &netlink[..7]), None);
 }
+
+/// Whatever the kernel side wrote: pieces of arguments that are none, sizes that lie, text that ends early.
+#[test]
+fn no_record_is_too_odd_to_be_decoded() {
+    use crate::record::{Record, decode};
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let (mut decoded, mut shown) = (0, 0);
+    for round in 0..40 {
+        for call in TABLE {
+            let mut bytes: Vec<u8> = Vec::new();
+            while bytes.len() < size_of::<Call>() + round * 40 {
+                bytes.extend(random().to_ne_bytes());
+            }
+            let mut whole = |at: usize, value: &[u8]| {
+                bytes[at..at + value.len()].copy_from_slice(value);
+            };
+            let head = size_of::<stockade_abi::Head>();
+            whole(0, &stockade_abi::kind::CALL.to_ne_bytes());
+            // not of another architecture
+            whole(2, &[0, 0]);
+            whole(4, &[0; 4]);
+            whole(head, &u32::try_from(call.number).unwrap().to_ne_bytes());
+            // kinds of pieces and arguments that there are, most of the time
+            for n in 0..stockade_abi::PIECES {
+                let at = size_of::<Call>() - 4 * (stockade_abi::PIECES - n);
+                let (what, argument) = ((random() % 10) as u8, (random() % 7) as u8);
+                whole(at, &[what, argument, (random() % 64) as u8, 0]);
+            }
+            let Ok(Record::Call(record, pieces)) = decode(&bytes) else {
+                panic!("{bytes:?}");
+            };
+            let all = arguments(&record, pieces, &[]);
+            assert!(all.len() <= call.arguments.len(), "{}", call.name);
+            decoded += 1;
+            shown += usize::from(!serde_json::to_string(&all).unwrap().is_empty());
+        }
+    }
+    assert_eq!((decoded, shown), (40 * TABLE.len(), 40 * TABLE.len()));
+}
