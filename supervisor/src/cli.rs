@@ -102,7 +102,7 @@ pub struct Run {
     /// Hold nothing, and say at the end what would be denied
     #[arg(long, conflicts_with_all = ["require", "sudo", "dry_run", "denials"])]
     pub audit: bool,
-    /// With --audit: write what would be denied here, as Markdown
+    /// Write what an audit finds here, as Markdown
     #[arg(long, value_name = "FILE", requires = "audit")]
     pub summary: Option<PathBuf>,
     #[arg(last = true, required = true, value_name = "CMD")]

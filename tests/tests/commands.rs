@@ -157,6 +157,7 @@ fn the_manual_page_has_every_command_and_option() {
         &["why"],
         &["check"],
         &["trust"],
+        &["hooks"],
         &["policy", "show"],
         &["policy", "presets"],
         &["policy", "schema"],
