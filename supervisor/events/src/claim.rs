@@ -3,6 +3,7 @@
 use crate::event::Kind;
 use serde::Serialize;
 use std::collections::HashMap;
+use stockade_abi::Head;
 
 /// Of a record; nothing else is ever sent.
 pub const SIZE: usize = 256;
@@ -126,8 +127,19 @@ pub struct Claims {
     ids: HashMap<String, u32>,
     notes: Vec<Note>,
     rates: HashMap<u32, Rate>,
-    /// Of senders that are not known yet.
-    pub(crate) waiting: Vec<Sent>,
+    /// In their order: of senders that are not known yet, and what is behind one of those.
+    waiting: Vec<Sent>,
+}
+
+/// In the place of an action: senders that are not traced, together.
+pub(crate) const NOBODY: u32 = u32::MAX;
+/// Claims that may wait.
+const WAITING: usize = 256;
+
+impl Sent {
+    fn id(&self) -> Option<&str> {
+        self.claim.as_ref().map(|c| c.id.as_str())
+    }
 }
 
 impl Claims {
@@ -146,6 +158,45 @@ impl Claims {
             return (None, false);
         };
         (Some(last.label.clone()), open.next().is_some())
+    }
+
+    pub(crate) fn wait(&mut self, sent: Sent) {
+        if self.waiting.len() < WAITING || sent.action.is_some() {
+            self.waiting.push(sent);
+        } else {
+            self.rate(NOBODY, sent.time).dropped += 1;
+        }
+    }
+
+    /// What a new process has sent already.
+    pub(crate) fn forked(&mut self, head: &Head) {
+        let own = |s: &&mut Sent| s.process == head.process && s.time >= head.time;
+        let unknown = self.waiting.iter_mut().filter(|s| s.action.is_none());
+        for sent in unknown.filter(own) {
+            sent.action = Some(head.action);
+        }
+    }
+
+    /// Those that need not wait any more, with whose they are.
+    pub(crate) fn ready(&mut self) -> Vec<(u32, Sent)> {
+        let (mut ready, mut waiting) = (Vec::new(), Vec::new());
+        for sent in std::mem::take(&mut self.waiting) {
+            let behind = |other: &Sent| sent.id().is_some() && other.id() == sent.id();
+            match sent.action {
+                Some(action) if !waiting.iter().any(behind) => ready.push((action, sent)),
+                _ => waiting.push(sent),
+            }
+        }
+        self.waiting = waiting;
+        ready
+    }
+
+    /// Those from before `time` whose sender is not known: as many as are to be shown.
+    pub(crate) fn of_nobody(&mut self, time: u64) -> Vec<Sent> {
+        let old = |s: &mut Sent| s.action.is_none() && s.time < time;
+        let mut old: Vec<Sent> = self.waiting.extract_if(.., old).collect();
+        old.retain(|sent| self.may(NOBODY, sent.time));
+        old
     }
 
     /// The event that a claim of `action` is; none where it came too often and that was said.
@@ -224,12 +275,16 @@ impl Claims {
         }
     }
 
-    fn may(&mut self, action: u32, time: u64) -> bool {
-        let rate = self.rates.entry(action).or_insert(Rate {
+    fn rate(&mut self, action: u32, time: u64) -> &mut Rate {
+        self.rates.entry(action).or_insert(Rate {
             left: BURST,
             since: time,
             dropped: 0,
-        });
+        })
+    }
+
+    fn may(&mut self, action: u32, time: u64) -> bool {
+        let rate = self.rate(action, time);
         let more = time.saturating_sub(rate.since) * A_SECOND / 1_000_000_000;
         if more > 0 {
             rate.left = (rate.left + more).min(BURST);
@@ -330,6 +385,48 @@ mod tests {
         assert!(is_false(claims.take(3, &sent(Says::Begin, "n", "", 0)), 0));
         assert!(is_false(claims.take(4, &sent(Says::Begin, "a", "", 0)), 3));
         assert_eq!(claims.label(0, 5), (None, false));
+    }
+
+    #[test]
+    fn an_end_waits_for_its_begin() {
+        let mut claims = Claims::default();
+        let from = |process: u32, action, says, id: &str, time| Sent {
+            process,
+            action,
+            ..sent(says, id, "x", time)
+        };
+        claims.wait(from(5, None, Says::Begin, "a", 20));
+        claims.wait(from(6, Some(2), Says::End, "a", 30));
+        claims.wait(from(7, Some(3), Says::Run, "b", 40));
+        let ids = |ready: Vec<(u32, Sent)>| -> Vec<(u32, String)> {
+            let own = |(action, s): (u32, Sent)| (action, s.id().unwrap().to_owned());
+            ready.into_iter().map(own).collect()
+        };
+        assert_eq!(ids(claims.ready()), [(3, "b".into())]);
+        let fork = |process, action, time| Head {
+            process,
+            action,
+            time,
+            ..Head::default()
+        };
+        // a later process of the same number is another
+        claims.forked(&fork(5, 9, 25));
+        assert!(claims.ready().is_empty());
+        claims.forked(&fork(5, 1, 10));
+        assert_eq!(ids(claims.ready()), [(1, "a".into()), (2, "a".into())]);
+        claims.wait(from(5, None, Says::Begin, "c", 20));
+        assert!(claims.of_nobody(20).is_empty());
+        assert_eq!(claims.of_nobody(21).len(), 1);
+    }
+
+    #[test]
+    fn who_is_not_traced_fills_nothing() {
+        let mut claims = Claims::default();
+        for n in 0..1000 {
+            claims.wait(sent(Says::Run, &n.to_string(), "x", 0));
+        }
+        assert_eq!(claims.of_nobody(1).len(), 32);
+        assert_eq!(claims.dropped(), [(NOBODY, 968)]);
     }
 
     #[test]

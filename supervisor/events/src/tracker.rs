@@ -1,7 +1,7 @@
 //! Records become events: who a process is, which action it belongs to, what a call's arguments say.
 
 use crate::calls;
-use crate::claim::{Claims, Sent};
+use crate::claim::{Claims, NOBODY, Sent};
 use crate::event::{ActionName, Event, Exe, Kind, VERSION};
 use crate::record::{Pieces, Record, decode};
 use crate::value::Bytes;
@@ -157,31 +157,32 @@ impl Tracker {
     }
 
     /// A claim, attributed by the label of who sent it, else by what the kernel recorded of its fork.
-    pub fn claim(&mut self, sent: Sent, mut to: impl FnMut(&Event)) {
+    pub fn claim(&mut self, mut sent: Sent, mut to: impl FnMut(&Event)) {
         let known = self.processes.get(&sent.process).map(|p| p.action);
-        match sent.action.or(known) {
-            Some(action) => self.claimed(action, &sent, &mut to),
-            None => self.claims.waiting.push(sent),
-        }
+        sent.action = sent.action.or(known);
+        self.claims.wait(sent);
+        self.advance(&mut to);
     }
 
-    fn claimed(&mut self, action: u32, sent: &Sent, to: &mut impl FnMut(&Event)) {
-        if let Some(kind) = self.claims.take(action, sent) {
-            let head = Head {
-                action,
-                process: sent.process,
-                thread: sent.process,
-                time: sent.time,
-                ..Head::default()
-            };
-            to(&self.event(&head, kind));
+    /// Those whose sender is known, but none before another of the same id.
+    fn advance(&mut self, to: &mut impl FnMut(&Event)) {
+        for (action, sent) in self.claims.ready() {
+            if let Some(kind) = self.claims.take(action, &sent) {
+                let head = Head {
+                    action,
+                    process: sent.process,
+                    thread: sent.process,
+                    time: sent.time,
+                    ..Head::default()
+                };
+                to(&self.event(&head, kind));
+            }
         }
     }
 
     /// Nothing that was recorded before `time` is still to come: who is unknown now is none of the session's.
     pub fn settle(&mut self, time: u64, mut to: impl FnMut(&Event)) {
-        let old = |s: &mut Sent| s.time < time;
-        for sent in self.claims.waiting.extract_if(.., old).collect::<Vec<_>>() {
+        for sent in self.claims.of_nobody(time) {
             let kind = Kind::FalseClaim {
                 of: 0,
                 says: format!("sent by process {}, which is not traced", sent.process),
@@ -192,11 +193,14 @@ impl Tracker {
             };
             to(&self.event(&head, kind));
         }
+        self.advance(&mut to);
     }
 
     /// How many claims of each action's were dropped, at the end.
     pub fn dropped_claims(&self, mut to: impl FnMut(&Event)) {
         for (action, dropped) in self.claims.dropped() {
+            // those of nobody's are shown with the agent's
+            let action = if action == NOBODY { 0 } else { action };
             let kind = Kind::FalseClaim {
                 of: action,
                 says: format!("{dropped} claims that came too often were dropped"),
@@ -243,17 +247,6 @@ impl Tracker {
                 };
                 to(&self.event(&uring.head, kind));
             }
-        }
-    }
-
-    /// Claims that came before the fork of who sent them was read.
-    fn wait_over(&mut self, head: &Head, to: &mut impl FnMut(&Event)) {
-        if self.claims.waiting.is_empty() {
-            return;
-        }
-        let own = |s: &mut Sent| s.process == head.process && s.time >= head.time;
-        for sent in self.claims.waiting.extract_if(.., own).collect::<Vec<_>>() {
-            self.claimed(head.action, &sent, to);
         }
     }
 
@@ -329,7 +322,8 @@ impl Tracker {
             thread: is_thread,
         };
         to(&self.event(&fork.head, kind));
-        self.wait_over(&fork.head, to);
+        self.claims.forked(&fork.head);
+        self.advance(to);
     }
 
     /// The action, which that process began if nobody did.

@@ -7,8 +7,12 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use stockade_enforce::OWN;
 use stockade_events::claim::{Claim, Says};
+
+/// For a queue that is full; nobody answers.
+const AT_MOST: Duration = Duration::from_millis(200);
 
 pub fn run(command: &ActionCommand) -> Result<u8, Failure> {
     match command {
@@ -40,12 +44,12 @@ fn run_as(run: &ActionRun) -> Result<u8, Failure> {
     })
 }
 
-/// A hook must not fail, nor wait, because nobody listens or too much was said.
+/// A hook must not fail, nor wait for long, because nobody listens or too much was said.
 fn send(claim: &Claim) {
     let named = std::env::var_os(VARIABLE).filter(|v| !v.is_empty());
     let path = named.map_or_else(|| Path::new(OWN).join("action"), PathBuf::from);
     let sent = UnixDatagram::unbound().and_then(|socket| {
-        socket.set_nonblocking(true)?;
+        socket.set_write_timeout(Some(AT_MOST))?;
         socket.send_to(&claim.encode(), path)
     });
     drop(sent);

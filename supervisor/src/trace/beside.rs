@@ -60,7 +60,10 @@ impl Beside {
         let known: Vec<Known> = running.flat_map(Receiver::try_iter).collect();
         let claims = self.claims.as_ref();
         let claims = claims.map(|c| c.receive(self.clock, &self.labels));
-        let claims = claims.unwrap_or_default();
+        let (claims, more) = claims.unwrap_or_default();
+        // what is left there may have been sent at once after the last
+        let last = claims.last().map(|sent| sent.time);
+        self.taken = last.filter(|_| more).unwrap_or(self.taken);
         (!known.is_empty() || !claims.is_empty()).then_some(Sent {
             at: self.taken,
             known,

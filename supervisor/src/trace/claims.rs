@@ -18,7 +18,7 @@ use stockade_events::claim::{Claim, SIZE, Sent};
 
 /// The variable by which hooks find the socket.
 pub const VARIABLE: &str = "STOCKADE_ACTION_SOCKET";
-/// Taken at once: what is left comes with the next look.
+/// Taken at once: what is left comes with the next record.
 const AT_ONCE: usize = 256;
 
 /// The socket in a directory of its own, which goes with it.
@@ -56,16 +56,12 @@ impl Socket {
         self.descriptor.as_fd()
     }
 
-    /// What came until now, in its order.
-    pub fn receive(&self, clock: Clock, labels: &Labels) -> Vec<Sent> {
-        let mut all = Vec::new();
-        while let Some(sent) = self.one(clock, labels) {
-            all.push(sent);
-            if all.len() == AT_ONCE {
-                break;
-            }
-        }
-        all
+    /// What came until now, in its order, and whether there may be more.
+    pub fn receive(&self, clock: Clock, labels: &Labels) -> (Vec<Sent>, bool) {
+        let next = std::iter::from_fn(|| self.one(clock, labels));
+        let all: Vec<Sent> = next.take(AT_ONCE).collect();
+        let more = all.len() == AT_ONCE;
+        (all, more)
     }
 
     fn one(&self, clock: Clock, labels: &Labels) -> Option<Sent> {

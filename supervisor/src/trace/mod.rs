@@ -31,6 +31,9 @@ use zerocopy::{FromBytes, FromZeros};
 /// Below the fill level nobody is woken: so often it is looked by itself.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// A record that is still being written hides those after it: so long, in nanoseconds, nothing is concluded from what
+/// is not there.
+const PATIENCE: u64 = 1_000_000_000;
 /// So often it is looked whether processes are there.
 const A_WHILE: Duration = Duration::from_secs(1);
 
@@ -254,7 +257,7 @@ fn read(
     }
 }
 
-/// Passes on what came beside the ring until now; when that was.
+/// Passes on what came beside the ring until now; until when all of that is there.
 fn take(
     beside: Option<&mut Beside>,
     to: &SyncSender<Load>,
@@ -265,7 +268,7 @@ fn take(
     if let Some(sent) = beside.take() {
         to.send(Load::Beside(sent))?;
     }
-    Ok(Some(beside.taken))
+    Ok(Some(beside.taken.saturating_sub(PATIENCE)))
 }
 
 /// What is there, up to `most` bytes, each record with its size before it.
