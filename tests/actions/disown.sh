@@ -1,4 +1,4 @@
 # marks: 5
 step a '(m; sleep 0.1; m) & disown; m'
 step b m
-sleep 0.4
+sleep 1

@@ -1,4 +1,4 @@
 # marks: 7
 step a '( (m; sleep 0.1; m) & ) & m'
 step b '( (m; sleep 0.1; m) & ) & m'
-sleep 0.4
+sleep 1

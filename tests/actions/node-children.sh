@@ -10,4 +10,4 @@ if (process.argv[2] !== "kid") {
 }
 P
 step a 'node kids.js'
-sleep 0.5
+sleep 1

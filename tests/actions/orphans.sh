@@ -1,3 +1,3 @@
 # marks: 5
 step a '(bash -c "m; sleep 0.2; m" & kill -9 $BASHPID); m'
-step b 'sleep 0.4; m'
+step b 'sleep 1; m'

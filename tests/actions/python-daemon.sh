@@ -11,4 +11,4 @@ if os.fork() == 0:
     os._exit(0)
 P
 step a 'python3 daemon.py'
-sleep 0.5
+sleep 1

@@ -1,4 +1,4 @@
 # marks: 5
 step a 'setsid bash -c "m; sleep 0.1; m" & m'
 step b 'setsid -f bash -c m'
-sleep 0.4
+sleep 1

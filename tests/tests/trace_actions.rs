@@ -4,6 +4,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use stockade_tests::{Place, install, is_missing, stockade, text};
 
 const SEQUENCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/actions");
@@ -225,34 +227,102 @@ fn every_process_is_where_it_says_itself() {
     let filter = std::env::var("STOCKADE_SEQUENCE").ok();
     let all = sequences();
     assert!(all.len() >= AT_LEAST, "{} sequences", all.len());
-    let (mut marks, mut events, mut refused, mut wrong) = (0, 0, 0, Vec::new());
     let chosen = |s: &&Sequence| filter.as_ref().is_none_or(|f| *f == s.name());
-    for sequence in all.iter().filter(chosen) {
-        let Some(seen) = run(sequence) else {
-            println!("{:22} refused by this kernel, as it says", sequence.name());
-            refused += 1;
-            continue;
-        };
-        marks += seen.truth.len();
-        events += seen.events.len();
-        let found = compare(sequence, &seen);
-        println!(
-            "{:22} {:3} marks {:5} events {} errors",
-            sequence.name(),
-            seen.truth.len(),
-            seen.events.len(),
-            found.len()
-        );
-        wrong.extend(
-            found
-                .into_iter()
-                .map(|w| format!("{}: {w}", sequence.name())),
-        );
-    }
+    let chosen: Vec<&Sequence> = all.iter().filter(chosen).collect();
+    let (next, came) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(sequence) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let one = outcome(sequence);
+                    came.lock().unwrap().push(one);
+                }
+            });
+        }
+    });
+    let came = came.into_inner().unwrap();
+    assert_eq!(came.len(), chosen.len(), "a sequence is missing");
+    let sum = |of: fn(&Outcome) -> usize| came.iter().map(of).sum::<usize>();
+    let wrong: Vec<&String> = came.iter().flat_map(|o| &o.wrong).collect();
     println!(
-        "{} sequences, {refused} refused by this kernel, {marks} marks, {events} events, {} errors",
-        all.len(),
+        "{} sequences, {} refused by this kernel, {} marks, {} events, {} errors",
+        came.len(),
+        sum(|o| usize::from(o.refused)),
+        sum(|o| o.marks),
+        sum(|o| o.events),
         wrong.len()
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Traces at the same time, which must not mix.
+const AT_ONCE: usize = 4;
+
+#[derive(Default)]
+struct Outcome {
+    refused: bool,
+    marks: usize,
+    events: usize,
+    wrong: Vec<String>,
+}
+
+fn outcome(sequence: &Sequence) -> Outcome {
+    let name = sequence.name();
+    let Some(seen) = run(sequence) else {
+        println!("{name:22} refused by this kernel, as it says");
+        return Outcome {
+            refused: true,
+            ..Outcome::default()
+        };
+    };
+    let wrong = compare(sequence, &seen);
+    let (marks, events) = (seen.truth.len(), seen.events.len());
+    println!(
+        "{name:22} {marks:3} marks {events:5} events {} errors",
+        wrong.len()
+    );
+    Outcome {
+        refused: false,
+        marks,
+        events,
+        wrong: wrong.into_iter().map(|w| format!("{name}: {w}")).collect(),
+    }
+}
+
+/// Statements that store an action, by file.
+fn stores(folder: &Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            stores(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.strip_prefix(TOP).unwrap().display().to_string();
+            let lines = text.lines().map(str::trim);
+            let lines = lines.filter(|l| l.contains(".action = ") && !l.starts_with("//"));
+            found.extend(lines.map(|l| (name.clone(), l.to_owned())));
+        }
+    }
+}
+
+const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+#[test]
+fn the_list_of_who_sets_an_action_is_whole() {
+    let text = std::fs::read_to_string(Path::new(TOP).join("docs/actions.md")).unwrap();
+    let rows = text.lines().filter(|l| l.contains(".action = "));
+    let listed: BTreeSet<(String, String)> = rows
+        .map(|row| {
+            let mut quoted = row.split('`').skip(1).step_by(2);
+            let mut next = || quoted.next().expect(row).to_owned();
+            (next(), next())
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    let probes = "ebpf-probes/src";
+    let user = ["", "bpf/", "events/", "enforce/"].map(|part| format!("supervisor/{part}src"));
+    for folder in user.iter().map(String::as_str).chain([probes]) {
+        stores(&Path::new(TOP).join(folder), &mut found);
+    }
+    assert_eq!(found, listed);
 }
