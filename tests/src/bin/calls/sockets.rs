@@ -65,7 +65,10 @@ fn of(family: u64, address: fn(u16) -> u64, size: u64) {
     call(libc::SYS_getpeername, &[server, buffer(), length(128)]);
     let client = made(libc::SYS_socket, &[family, STREAM | NONBLOCK, 6]);
     call(libc::SYS_connect, &[client, own, size]);
-    let got = made(libc::SYS_accept4, &[server, out, length(128), NONBLOCK]);
+    let got = made(
+        libc::SYS_accept4,
+        &[server, out, length(128), wide(libc::SOCK_CLOEXEC)],
+    );
     call(libc::SYS_connect, &[client, own, size]);
     call(libc::SYS_getpeername, &[client, buffer(), length(128)]);
     call(
@@ -74,7 +77,7 @@ fn of(family: u64, address: fn(u16) -> u64, size: u64) {
     );
     call(
         libc::SYS_recvfrom,
-        &[got, out, 100, wide(libc::MSG_DONTWAIT), 0, 0],
+        &[got, out, 100, wide(libc::MSG_NOSIGNAL), 0, 0],
     );
     call(
         libc::SYS_recvfrom,
