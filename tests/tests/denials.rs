@@ -388,3 +388,39 @@ fn an_audit_says_what_would_be_denied_and_denies_nothing() {
         "{report}"
     );
 }
+
+/// In a user namespace of its own root has the same capabilities, and they count for nothing.
+#[test]
+fn without_the_privilege_a_session_runs_and_says_so() {
+    let place = Place::new("unprivileged");
+    let run = |options: &[&str]| {
+        let mut command = place.command("unshare");
+        command.args(["-U", "-r"]).arg(stockade());
+        command.args(["run", "--require", "landlock"]).args(options);
+        command
+            .args(["--", "sh", "-c", "touch made; exit 3"])
+            .output()
+            .unwrap()
+    };
+    let out = run(&[]);
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out));
+    let said = text(&out);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.starts_with("stockade: denials are not visible: to list them takes root"),
+        "{said}"
+    );
+    assert!(!place.stockade(&["why"]).status.success());
+    std::fs::remove_file(place.work().join("made")).unwrap();
+    // what was asked for and can't be had stops the run before it begins
+    let out = run(&["--denials", "always"]);
+    assert_eq!(out.status.code(), Some(125), "{}", text(&out));
+    assert!(
+        text(&out).contains("loading eBPF programs is refused (EPERM"),
+        "{}",
+        text(&out)
+    );
+    assert!(!place.work().join("made").exists());
+    let sessions = place.home().join(".local/state/stockade/sessions");
+    assert_eq!(std::fs::read_dir(sessions).into_iter().flatten().count(), 0);
+}

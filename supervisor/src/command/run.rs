@@ -1,7 +1,7 @@
 //! `stockade run` and `stockade plan`.
 
 use super::checks::{check_file_size, check_umask, check_workspaces, say_links};
-use super::recording::{loading, sinks, watching};
+use super::recording::{loaded, loading, sinks, watching};
 use super::summary::{say_all, say_denials, status, summary};
 use crate::agents::copyback::Prepared;
 use crate::agents::{self, Agent, Places};
@@ -297,7 +297,6 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     // loads while everything else is made ready
     let loading = loading(run)?;
     let mut asked = Asked::new(run, true)?;
-    asked.records = loading.is_some();
     let sinks = sinks(run)?;
     if let Some(stream) = asked.streams.leads_on {
         return Err(Failure::Usage(format!(
@@ -308,6 +307,8 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
         say_links(run, &asked.context);
     }
     say_all(&protect::finish_killed(&asked.state));
+    let loaded = loaded(run, loading)?;
+    asked.records = loaded.is_some();
     let started = start(&asked)?;
     if !run.quiet {
         say_started(&asked, &started.at.plan);
@@ -326,12 +327,13 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
     if let Some(mounts) = &mut mounts {
         watches.push(mounts);
     }
-    let watching = match loading {
-        Some(loading) => {
-            let (policy, plan) = (&at.policy, &at.plan);
-            watching(loading, run, &asked.folder, &session, policy, plan, sinks)?
+    let (policy, plan, folder) = (&at.policy, &at.plan, &asked.folder);
+    let watching = match watching(run, loaded, folder, &session, policy, plan, sinks) {
+        Ok(watching) => watching,
+        Err(failure) => {
+            drop(session);
+            return Err(given_up(&asked, guard, failure));
         }
-        None => None,
     };
     // what can't be let go of is no reason to end a session that runs
     session::let_go().unwrap_or(());
@@ -343,6 +345,15 @@ fn supervise(run: &Run) -> Result<Over, Failure> {
         say_denials(&over, watched);
     }
     Ok(over)
+}
+
+/// A session whose command has not begun.
+fn given_up(asked: &Asked<'_>, guard: protect::Guard, failure: Failure) -> Failure {
+    say_all(&guard.finish(&BTreeMap::new()).0);
+    if let Err(left) = asked.folder.remove() {
+        left.print();
+    }
+    failure
 }
 
 /// What the session left is compared, copied back and removed.

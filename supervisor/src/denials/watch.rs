@@ -65,6 +65,22 @@ impl Loading {
         Ok(Self { thread, selection })
     }
 
+    pub fn wait(self) -> Result<Loaded, Failure> {
+        let ended = || Failure::Usage("the thread that loads eBPF programs ended early".into());
+        Ok(Loaded {
+            probes: self.thread.join().map_err(|_| ended())??,
+            selection: self.selection,
+        })
+    }
+}
+
+/// Attached, and seeing nobody.
+pub struct Loaded {
+    probes: Probes,
+    selection: Selection,
+}
+
+impl Loaded {
     /// From here on the session's process is seen; `sinks` get everything, with its verdict.
     pub fn watch(
         self,
@@ -74,8 +90,6 @@ impl Loading {
         folder: &Folder,
         sinks: Vec<Box<dyn Sink>>,
     ) -> Result<Watching, Failure> {
-        let ended = || Failure::Usage("the thread that loads eBPF programs ended early".into());
-        let probes = self.thread.join().map_err(|_| ended())??;
         let gone = || Failure::Usage("the command's process ended early".into());
         let agent = session.agent().ok_or_else(gone)?;
         let view = match plan.level {
@@ -108,7 +122,7 @@ impl Loading {
             running: None,
             last_action: 0,
         };
-        let tracing = begin(probes, wanted)?;
+        let tracing = begin(self.probes, wanted)?;
         tracing
             .probes()
             .label(session.descriptor(), agent.as_raw(), 0, true)?;
