@@ -1,11 +1,11 @@
 //! How it ends, and what is left then.
 
 use crate::{events, of_kind, run, text};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +132,23 @@ fn a_request_to_end_goes_to_the_command_which_is_traced_until_then() {
     until("the command goes on", || {
         place.work().join("ended").exists()
     });
+}
+
+#[test]
+fn ctrl_c_ends_the_command_and_the_trace_is_whole() {
+    let place = Place::new("trace-interrupt");
+    let script = "trap 'rm -f x; exit 8' INT; touch ready; while :; do sleep 0.1; done";
+    let mut command = place.command(stockade());
+    command.args(["trace", "--json", "-o", "events", "--", "sh", "-c", script]);
+    // a foreground process group, as a terminal signals it
+    let mut tracer = command.process_group(0).spawn().expect("it runs");
+    until("it waits", || place.work().join("ready").exists());
+    killpg(pid(&tracer), Signal::SIGINT).expect("it is there");
+    assert_eq!(tracer.wait().expect("it ends").code(), Some(8));
+    let all = events(&place.work().join("events"));
+    assert_eq!(all.last().expect("events")["kind"], "missing");
+    let executed = of_kind(&all, "action").iter().any(|a| a["name"][0] == "rm");
+    assert!(executed);
 }
 
 /// Numbers of programs, maps and links that a process has descriptors of.
