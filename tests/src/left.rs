@@ -59,7 +59,8 @@ pub fn names(folder: &Path, leave: &str) -> Vec<String> {
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.ends_with(leave) {
+            // every path ends with none
+            if !leave.is_empty() && path.ends_with(leave) {
                 continue;
             }
             if entry.file_type().is_ok_and(|t| t.is_dir()) {

@@ -79,6 +79,7 @@ fn a_thousand_sessions_in_a_row_leave_nothing() {
         assert_eq!(run(&place, level, SESSION).status.code(), Some(0));
         let before = counted(&place);
         let descriptors = names(Path::new("/proc/self/fd"), "").len();
+        assert!(descriptors > 2, "not counted");
         for n in 0..rounds {
             let out = run(&place, level, SESSION);
             assert_eq!(out.status.code(), Some(0), "{level}: {n}: {}", text(&out));
@@ -145,6 +146,7 @@ fn a_supervisor_does_not_grow() {
     assert!(becomes(|| there("warm")));
     replace();
     let before = measured();
+    assert!(before.1 > 2 && before.2 > 0, "not counted: {before:?}");
     assert!(becomes(|| {
         replace();
         there("done")
