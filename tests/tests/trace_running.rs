@@ -196,6 +196,50 @@ fn nothing_is_traced_that_would_not_end() {
     }
 }
 
+#[test]
+fn an_agent_that_is_never_executed_is_said() {
+    let place = Place::new("trace-agent");
+    let run = |agent: &[&str], script: &str| {
+        let mut command = place.command(stockade());
+        let file = place.path().join("events");
+        command
+            .args(["trace", "--json", "-e", "none", "-o"])
+            .arg(file);
+        let out = command.args(agent).args(["--", "sh", "-c", script]);
+        let out = out.output().unwrap();
+        (out.status.code(), text(&out))
+    };
+    let numbers =
+        || -> BTreeSet<u64> { events(&place).iter().map(|e| number(e, "action")).collect() };
+    let (code, said) = run(&["--agent-exe", "ls"], "true; (true); true");
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("/ls was not executed: everything is action 0"),
+        "{said}"
+    );
+    assert_eq!(numbers(), [0].into());
+    // the wrapper's own child is not an action, what the agent starts is one
+    let (code, said) = run(
+        &["--agent-exe", "bash"],
+        "(true); bash -c '(true); true'; true",
+    );
+    assert_eq!((code, said), (Some(0), String::new()));
+    assert_eq!(numbers(), [0, 1].into());
+    // without a file the first process is the agent
+    assert_eq!(run(&[], "(true); (true); true"), (Some(0), String::new()));
+    assert_eq!(numbers(), [0, 1, 2].into());
+    let (code, said) = run(&["--agent-exe", "no-such-agent"], "true");
+    assert!(
+        code == Some(127) && said.contains("no-such-agent"),
+        "{code:?} {said}"
+    );
+    let (code, said) = run(&["--agent", "codex"], "true");
+    assert!(
+        code == Some(125) && said.contains("codex is not in PATH"),
+        "{code:?} {said}"
+    );
+}
+
 fn session(place: &Place) -> String {
     let folder = place.home().join(".local/state/stockade/sessions");
     let mut found = None;
