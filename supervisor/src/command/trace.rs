@@ -85,14 +85,21 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
 
 /// A command of this process's own, until it ends.
 fn of_command(trace: &Trace, wanted: Wanted) -> Result<(Result<End, Failure>, Ended), Failure> {
-    let claims = claims::Socket::new().map_err(Failure::Output)?;
-    let waiting = Waiting::new(&trace.command, &[claims.variable()])?;
+    // a trace is worth having without
+    let claims = claims::Socket::new().map_err(|error| {
+        complain(&format!(
+            "stockade: no claims of hooks are taken, there is no socket for them: {error}"
+        ));
+    });
+    let claims = claims.ok();
+    let variables: Vec<_> = claims.iter().map(claims::Socket::variable).collect();
+    let waiting = Waiting::new(&trace.command, &variables)?;
     let process = waiting.pid();
     let signals = Signals::new().map_err(|e| Failure::Output(e.into()))?;
     let is_agent = wanted.agent.is_none();
     let wanted = Wanted {
         begins: Some(process.as_raw().cast_unsigned()),
-        claims: Some(claims),
+        claims,
         ..wanted
     };
     let tracing = Tracing::begin(wanted).map_err(explained)?;

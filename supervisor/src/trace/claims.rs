@@ -30,7 +30,9 @@ pub struct Socket {
 impl Socket {
     /// Every user of the session may send to it.
     pub fn new() -> std::io::Result<Self> {
-        let name = format!("stockade-action-{}", std::process::id());
+        // a tracer that was killed may have left one of the same number
+        let (process, time) = (std::process::id(), super::monotonic());
+        let name = format!("stockade-action-{process}-{time:x}");
         let folder = std::env::temp_dir().join(name);
         std::fs::DirBuilder::new().mode(0o711).create(&folder)?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

@@ -99,7 +99,9 @@ pub fn submit(path: &str) {
     let word = |offset: u32, n: usize| rings.wrapping_add(offset as usize / 4 + n);
     for (n, request) in all.into_iter().enumerate() {
         // SAFETY: the second mapping has room for four requests.
-        unsafe { requests.add(n).write(request) };
+        let at = unsafe { requests.add(n) };
+        // SAFETY: as above.
+        unsafe { at.write(request) };
         let index = u32::try_from(n).expect("small");
         // SAFETY: within the first mapping, as the kernel said.
         unsafe { word(parameters.submissions.array, n).write(index) };
