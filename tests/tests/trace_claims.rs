@@ -225,6 +225,19 @@ fn who_is_not_traced_claims_nothing() {
 }
 
 #[test]
+fn a_trace_without_a_socket_says_so() {
+    let place = Place::new("claims-no-socket");
+    let script = "stockade action run --id a --label b -- true; echo \"<$STOCKADE_ACTION_SOCKET>\"";
+    let mut command = command(&place, "none", script);
+    let out = command.env("TMPDIR", "/nonexistent").output().unwrap();
+    assert!(out.status.success(), "{}", text(&out));
+    let said = "<>\nstockade: no claims of hooks are taken, there is no socket for them: No such file or directory (os error 2)\n";
+    assert_eq!(text(&out), said);
+    let events = events(&place);
+    assert!(events.iter().all(|e| e["claimed"].is_null()) && events.len() > 3);
+}
+
+#[test]
 fn where_nobody_listens_the_command_is_all() {
     let place = Place::new("claims-nobody");
     let run = |arguments: &[&str], socket: Option<&str>| {
