@@ -23,6 +23,7 @@ pub fn run(names: &[String], yes: bool, full: bool) -> Result<(), String> {
             name,
             about,
             privileges,
+            root,
             network,
             minutes,
             needs: _,
@@ -33,6 +34,11 @@ pub fn run(names: &[String], yes: bool, full: bool) -> Result<(), String> {
         println!(
             "== {name}: {about}\n   privileges: {privileges}; network: {network}; about {minutes} min"
         );
+        if *root && !nix::unistd::geteuid().is_root() {
+            println!("-- {name}: skipped, it needs root: `sudo cargo xtask test --tier {name}`");
+            counts += Counts::skipped();
+            continue;
+        }
         for step in steps {
             let began = Instant::now();
             let of_step = run_step(*step, yes)?;

@@ -19,6 +19,9 @@ pub struct Tier {
     pub name: String,
     pub about: String,
     pub privileges: String,
+    /// Without, none of it can run; that is said and counted.
+    #[serde(default)]
+    pub root: bool,
     pub network: String,
     /// About, on two cores, with everything built.
     pub minutes: u32,
