@@ -99,6 +99,9 @@ impl Probes {
         filter: &Filter,
         shapes: &[(usize, Shape)],
     ) -> Result<Self, LoadError> {
+        if !privileged() {
+            return Err(LoadError::Refused(Errno::EPERM));
+        }
         let kernel = Kernel::running()?;
         let table = offsets::all(&kernel)?;
         let mut loader = EbpfLoader::new();
@@ -348,6 +351,19 @@ fn open_call() -> u64 {
     {
         u64::MAX
     }
+}
+
+/// Asked for first: without, some kernels say EINVAL of a map (seen on 6.12 and 7.2), as of one that is wrong.
+fn privileged() -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    const CAP_PERFMON: u64 = 1 << 38;
+    const CAP_BPF: u64 = 1 << 39;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    let held = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok());
+    held.is_some_and(|c| {
+        c & CAP_SYS_ADMIN != 0 || c & (CAP_BPF | CAP_PERFMON) == CAP_BPF | CAP_PERFMON
+    })
 }
 
 fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {

@@ -212,6 +212,11 @@ fn many_short_lived_processes_are_kept_or_counted_as_lost() {
         seen.tally
     );
     assert_eq!(seen.tally.unlabelled, 0);
-    // its only call is the one that it ends in
-    assert_eq!(seen.total("exit_group") + seen.tally.uncounted, made + 1);
+    // its only call is the one that it ends in; who begins while the kernel skips the program is not seen
+    let unseen = made + 1 - seen.total("exit_group") - seen.tally.uncounted;
+    assert!(
+        unseen <= seen.missed,
+        "{unseen} of {made}, {} skipped",
+        seen.missed
+    );
 }
