@@ -78,8 +78,6 @@ fn a_thousand_sessions_in_a_row_leave_nothing() {
         // the overlays of the workspace are kept, and made by the first
         assert_eq!(run(&place, level, SESSION).status.code(), Some(0));
         let before = counted(&place);
-        let descriptors = names(Path::new("/proc/self/fd"), "").len();
-        assert!(descriptors > 2, "not counted");
         for n in 0..rounds {
             let out = run(&place, level, SESSION);
             assert_eq!(out.status.code(), Some(0), "{level}: {n}: {}", text(&out));
@@ -90,7 +88,6 @@ fn a_thousand_sessions_in_a_row_leave_nothing() {
             processes(&place)
         );
         assert_eq!(counted(&place), before, "{level}");
-        assert_eq!(names(Path::new("/proc/self/fd"), "").len(), descriptors);
     }
 }
 
