@@ -108,6 +108,8 @@ fn files(folder: &str) {
         Err(Errno::ENOENT)
     );
     call(libc::SYS_unlinkat, [directory, at(&other), 0, 0]).expect("unlinkat");
+    let folder_of_it = [directory, at(&below), libc::AT_REMOVEDIR.into(), 0];
+    call(libc::SYS_unlinkat, folder_of_it).expect("unlinkat");
     // SAFETY: no memory is there, which is what the kernel is to find.
     let nowhere = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, 8, 0) };
     assert_eq!(Errno::result(nowhere), Err(Errno::EFAULT));

@@ -66,6 +66,7 @@ fn files_are_seen_with_their_paths_and_results_in_order() {
         deed("openat", &[&format!("/{long}")], Some("ENAMETOOLONG")),
         deed("openat", &[&format!("/{deep}")], Some("ENOENT")),
         deed("unlinkat", &["/below/other"], None),
+        deed("unlinkat", &["/below"], None),
         // its pointer leads nowhere
         deed("openat", &[], Some("EFAULT")),
     ];
