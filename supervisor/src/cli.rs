@@ -92,8 +92,8 @@ pub struct Run {
     /// Take a workspace that holds the home
     #[arg(long)]
     pub force_workspace: bool,
-    /// Whether denials are recorded, with the rule of each: `auto` as root (or with CAP_BPF and CAP_PERFMON) unless
-    /// --quiet
+    /// Whether denials are recorded, with the rule of each: `auto` as root (or with CAP_BPF and CAP_PERFMON) where
+    /// the summary goes to a terminal
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Denials::Auto)]
     pub denials: Denials,
     /// Write what changes something, executes, connects or is denied here, as JSON lines; `-` is standard output

@@ -5,6 +5,7 @@ use crate::denials::watch::{self, Loaded, Loading, Watching};
 use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::output::complain;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use stockade_enforce::{Plan, Session};
 use stockade_events::sink::{self, Out, Sink};
@@ -12,7 +13,9 @@ use stockade_policy::Policy;
 
 /// None where denials are not to be recorded, or can't be.
 pub fn loading(run: &Run) -> Result<Option<Loading>, Failure> {
-    let wanted = asked(run) || run.denials == Denials::Auto && !run.quiet && watch::may();
+    // a person reads the summary; programs that start many sessions say that they want it
+    let read = !run.quiet && std::io::stderr().is_terminal();
+    let wanted = asked(run) || run.denials == Denials::Auto && read && watch::may();
     if !wanted {
         return Ok(None);
     }
