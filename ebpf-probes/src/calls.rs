@@ -5,13 +5,13 @@
 
 use crate::kernel::{
     COUNTS, FOREIGN_BITS, OPEN_CALL, REGISTER_0, REGISTER_1, REGISTER_2, REGISTER_3, REGISTER_4,
-    REGISTER_5, REGISTER_CALL, SHAPES, TASK_STATUS, add, add32, current, field, filter, has, ids,
-    label, now, offset, output, tally,
+    REGISTER_5, REGISTER_CALL, SHAPES, TASK_STATUS, WORK, add, add32, current, field, filter, has,
+    ids, kept, label, now, offset, output, tally,
 };
 use crate::text::{self, When};
 use stockade_abi::{
     BUCKETS, Call, Count, CountKey, FIRST_BUCKET_BITS, Filter, Head, O_WRITES, PIECES, Piece, TEXT,
-    Task, flag, kind, task,
+    Task, Work, flag, kind, task,
 };
 
 #[inline(always)]
@@ -22,24 +22,54 @@ pub fn enter(registers: *const u8, number: i64) {
     {
         add(&mut tally.no_exit, 1);
     }
-    task.flags = (task.flags | task::INSIDE) & !task::NEW;
+    task.flags = (task.flags | task::INSIDE) & !(task::NEW | task::COLLECTED);
     let number = number as u32;
     task.serial = task.serial.wrapping_add(1);
-    task.call.call = number;
-    task.call.head.flags = 0;
+    task.call = number;
     let Some(filter) = filter() else { return };
     let always = has(&filter.always, number);
     if always || filter.counted != 0 || has(&filter.failed, number) || has(&filter.writing, number)
     {
-        task.call.head.time = now();
+        task.time = now();
     }
     // what is recorded only where it fails is read then
-    if always {
-        arguments(task, registers);
-        if !foreign(&mut task.call) {
-            read(task, When::Before);
+    if always && let Some(work) = collect(task, registers) {
+        task.flags |= task::COLLECTED;
+        if !foreign(&mut work.call) {
+            read(work, When::Before);
         }
     }
+}
+
+/// Room for what is collected of a call, with its arguments; counted as lost where there is none. The registers hold
+/// them until the call returns, but where it executes another program.
+#[inline(always)]
+fn collect(task: &Task, registers: *const u8) -> Option<&'static mut Work> {
+    let Some(work) = WORK.create(current()) else {
+        kept(false);
+        return None;
+    };
+    work.action = task.action;
+    work.serial = task.serial;
+    work.used = 0;
+    work.pieces = 0;
+    work.call.call = task.call;
+    work.call.result = 0;
+    work.call.head.flags = 0;
+    work.call.head.time = task.time;
+    work.call.pieces = [Piece::default(); PIECES];
+    // SAFETY: fields of the registers that the kernel passes.
+    work.call.arguments = unsafe {
+        [
+            field(registers, &REGISTER_0),
+            field(registers, &REGISTER_1),
+            field(registers, &REGISTER_2),
+            field(registers, &REGISTER_3),
+            field(registers, &REGISTER_4),
+            field(registers, &REGISTER_5),
+        ]
+    };
+    Some(work)
 }
 
 #[inline(always)]
@@ -57,29 +87,10 @@ fn foreign(call: &mut Call) -> bool {
     false
 }
 
-/// The registers hold them until the call returns, but where it executes another program.
 #[inline(always)]
-fn arguments(task: &mut Task, registers: *const u8) {
-    task.used = 0;
-    task.pieces = 0;
-    task.call.pieces = [Piece::default(); PIECES];
-    // SAFETY: fields of the registers that the kernel passes.
-    task.call.arguments = unsafe {
-        [
-            field(registers, &REGISTER_0),
-            field(registers, &REGISTER_1),
-            field(registers, &REGISTER_2),
-            field(registers, &REGISTER_3),
-            field(registers, &REGISTER_4),
-            field(registers, &REGISTER_5),
-        ]
-    };
-}
-
-#[inline(always)]
-fn read(task: &mut Task, when: When) {
-    if let Some(shape) = SHAPES.get(task.call.call) {
-        text::pieces(task, shape, when);
+fn read(work: &mut Work, when: When) {
+    if let Some(shape) = SHAPES.get(work.call.call) {
+        text::pieces(work, shape, when);
     }
 }
 
@@ -96,33 +107,41 @@ pub fn leave(registers: *const u8, result: i64) {
         // SAFETY: a field of the registers that the kernel passes.
         let number: i64 = unsafe { field(registers, &REGISTER_CALL) };
         task.serial = task.serial.wrapping_add(1);
-        task.call.call = number as u32;
-        task.call.head.flags = flag::NO_ENTRY;
-        task.call.head.time = now();
+        task.call = number as u32;
+        task.time = now();
     }
-    task.flags &= !task::INSIDE;
-    task.call.result = result;
+    let collected = seen && task.flags & task::COLLECTED != 0;
+    task.flags &= !(task::INSIDE | task::COLLECTED);
     let Some(filter) = filter() else { return };
-    let always = has(&filter.always, task.call.call);
-    let failed = result < 0 && fails(filter, task.call.call, result);
-    let may_write = result >= 0 && has(&filter.writing, task.call.call);
+    let always = has(&filter.always, task.call);
+    let failed = result < 0 && fails(filter, task.call, result);
+    let may_write = result >= 0 && has(&filter.writing, task.call);
     if !always && !failed && !may_write && filter.counted == 0 {
         return;
     }
-    task.call.duration = if seen { now() - task.call.head.time } else { 0 };
+    let duration = if seen { now() - task.time } else { 0 };
     if filter.counted != 0 && task.flags & task::BEGINS == 0 {
-        count(task);
+        count(task, result < 0, duration);
     }
-    if always && seen {
-        return finish(task, When::After);
-    }
-    if !always && !failed && !may_write {
+    if collected {
+        if let Some(work) = WORK.get(current()) {
+            finish(task, work, result, duration, When::After);
+        }
         return;
     }
-    arguments(task, registers);
-    if always || failed || writes(&task.call) {
-        foreign(&mut task.call);
-        finish(task, When::Only);
+    // where there was no room at its begin it is counted already
+    if !failed && !may_write && (!always || seen) {
+        return;
+    }
+    let Some(work) = collect(task, registers) else {
+        return;
+    };
+    if always || failed || writes(&work.call) {
+        if !seen {
+            work.call.head.flags = flag::NO_ENTRY;
+        }
+        foreign(&mut work.call);
+        finish(task, work, result, duration, When::Only);
     }
 }
 
@@ -132,20 +151,18 @@ pub fn abandon(task: &mut Task) {
     if task.flags & task::INSIDE == 0 {
         return;
     }
-    task.flags &= !task::INSIDE;
-    task.call.head.flags |= flag::NO_RESULT;
-    task.call.result = 0;
+    let collected = task.flags & task::COLLECTED != 0;
+    task.flags &= !(task::INSIDE | task::COLLECTED);
     let Some(filter) = filter() else { return };
-    let always = has(&filter.always, task.call.call);
-    if always || filter.counted != 0 {
-        task.call.duration = now() - task.call.head.time;
-    }
+    let duration = now() - task.time;
     if filter.counted != 0 && task.flags & task::BEGINS == 0 {
-        count(task);
+        count(task, false, duration);
     }
-    if always {
-        text::count_unreadable(task);
-        send(task);
+    if collected && let Some(work) = WORK.get(current()) {
+        work.call.head.flags |= flag::NO_RESULT;
+        work.call.duration = duration;
+        text::count_unreadable(work);
+        send(task, work);
     }
 }
 
@@ -166,21 +183,23 @@ fn writes(call: &Call) -> bool {
 }
 
 #[inline(always)]
-fn finish(task: &mut Task, when: When) {
-    if task.call.head.flags & flag::FOREIGN == 0 {
-        read(task, when);
-        text::count_unreadable(task);
+fn finish(task: &Task, work: &mut Work, result: i64, duration: u64, when: When) {
+    work.call.result = result;
+    work.call.duration = duration;
+    if work.call.head.flags & flag::FOREIGN == 0 {
+        read(work, when);
+        text::count_unreadable(work);
     }
-    send(task);
+    send(task, work);
 }
 
 #[inline(always)]
-fn send(task: &mut Task) {
+fn send(task: &Task, work: &mut Work) {
     let (process, thread) = ids();
-    let used = if task.used as usize > TEXT {
+    let used = if work.used as usize > TEXT {
         TEXT as u32
     } else {
-        task.used
+        work.used
     };
     let size = size_of::<Call>() as u32 + used;
     let agent = if task.flags & task::AGENT != 0 {
@@ -188,37 +207,36 @@ fn send(task: &mut Task) {
     } else {
         0
     };
-    task.call.serial = task.serial;
-    task.call.head = Head {
+    work.call.serial = work.serial;
+    work.call.head = Head {
         kind: kind::CALL,
-        flags: task.call.head.flags | agent,
+        flags: work.call.head.flags | agent,
         size,
-        action: task.action,
+        action: work.action,
         process,
         thread,
         padding: 0,
-        time: task.call.head.time,
+        time: work.call.head.time,
     };
-    output(core::ptr::from_ref(&task.call).cast(), size);
+    output(core::ptr::from_ref(&work.call).cast(), size);
 }
 
 #[inline(always)]
-fn count(task: &Task) {
-    let call = &task.call;
+fn count(task: &Task, failed: bool, duration: u64) {
     let key = CountKey {
         action: task.action,
-        call: call.call,
+        call: task.call,
     };
-    let failed = u64::from(call.result < 0 && call.head.flags & flag::NO_RESULT == 0);
+    let failed = u64::from(failed);
     // no branches: the verifier would follow each
-    let rest = call.duration >> FIRST_BUCKET_BITS;
+    let rest = duration >> FIRST_BUCKET_BITS;
     let bucket = (u64::BITS - rest.leading_zeros()) as usize;
-    if !counted(&key, failed, call.duration, bucket) {
+    if !counted(&key, failed, duration, bucket) {
         let new = Count::default();
         const NOEXIST: u64 = 1;
         // another task may have been first
         COUNTS.insert(&key, &new, NOEXIST).unwrap_or(());
-        if !counted(&key, failed, call.duration, bucket)
+        if !counted(&key, failed, duration, bucket)
             && let Some(tally) = tally()
         {
             add(&mut tally.uncounted, 1);

@@ -6,7 +6,7 @@ use aya_ebpf::macros::btf_map;
 use core::ffi::c_void;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::ptr;
-use stockade_abi::{CALLS, Count, CountKey, Filter, Shape, Tally, Task};
+use stockade_abi::{CALLS, Count, CountKey, Filter, Shape, Tally, Task, Work};
 
 /// aya has no task storage: the shape of its own BTF map structs.
 #[repr(C)]
@@ -58,6 +58,8 @@ impl<T> TaskStorage<T> {
 
 #[btf_map]
 pub static TASKS: TaskStorage<Task> = TaskStorage::new();
+#[btf_map]
+pub static WORK: TaskStorage<Work> = TaskStorage::new();
 #[btf_map]
 pub static FILTER: Array<Filter, 1> = Array::new();
 #[btf_map]

@@ -5,7 +5,7 @@ use crate::walk::base;
 use aya_ebpf::helpers::generated as helper;
 use core::ffi::c_void;
 use stockade_abi::{
-    Head, LONG, LongText, PICKS, PIECE, PIECES, Pick, Piece, Shape, TEXT, Task, flag, kind, pick,
+    Head, LONG, LongText, PICKS, PIECE, PIECES, Pick, Piece, Shape, TEXT, Work, flag, kind, pick,
     piece,
 };
 
@@ -27,18 +27,18 @@ pub enum When {
 /// On the stack of who reads; the kernel calls [`step`] with it.
 #[repr(C)]
 struct Reading {
-    task: *mut Task,
+    work: *mut Work,
     shape: *const Shape,
     when: When,
 }
 
 /// A loop of the kernel's: the verifier looks at it once, and not as often as there are picks.
 #[inline(always)]
-pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
+pub fn pieces(work: &mut Work, shape: &Shape, when: When) {
     if shape.picks[0].what == pick::NONE {
         return;
     }
-    let mut reading = Reading { task, shape, when };
+    let mut reading = Reading { work, shape, when };
     // SAFETY: `step` takes what it is given here, which lives longer than the loop.
     unsafe {
         helper::bpf_loop(
@@ -55,8 +55,8 @@ pub fn pieces(task: &mut Task, shape: &Shape, when: When) {
 extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
     // SAFETY: what `pieces` gave.
     let reading = unsafe { &*reading.cast::<Reading>() };
-    // SAFETY: the task's storage, and an element of an array.
-    let (task, shape) = unsafe { (&mut *reading.task, &*reading.shape) };
+    // SAFETY: the work's storage, and an element of an array.
+    let (work, shape) = unsafe { (&mut *reading.work, &*reading.shape) };
     let when = reading.when;
     if n as usize >= PICKS {
         return 1;
@@ -70,7 +70,7 @@ extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
     if pick.what == pick::NONE {
         return 1;
     }
-    if pick.when != pick::ALWAYS && argument(task, pick.when) as u32 & pick.mask != pick.is {
+    if pick.when != pick::ALWAYS && argument(work, pick.when) as u32 & pick.mask != pick.is {
         return 0;
     }
     let after = matches!(
@@ -87,72 +87,72 @@ extern "C" fn step(n: u64, reading: *mut c_void) -> i64 {
         When::After => after || pick.what == pick::IN_OUT,
         When::Only => true,
     };
-    if now || when == When::After && missing(task, pick) {
-        one(task, pick, when == When::After, now);
+    if now || when == When::After && missing(work, pick) {
+        one(work, pick, when == When::After, now);
     }
     0
 }
 
 #[inline(always)]
-pub fn argument(task: &Task, number: u8) -> u64 {
+pub fn argument(work: &Work, number: u8) -> u64 {
     let number = number as usize;
     if number < 6 {
-        task.call.arguments[number]
+        work.call.arguments[number]
     } else {
         0
     }
 }
 
 #[inline(always)]
-fn one(task: &mut Task, pick: Pick, after: bool, first: bool) {
-    let at = argument(task, pick.argument);
-    let done = task.call.result >= 0;
+fn one(work: &mut Work, pick: Pick, after: bool, first: bool) {
+    let at = argument(work, pick.argument);
+    let done = work.call.result >= 0;
     match pick.what {
-        pick::PATH => path(task, pick, at, first),
+        pick::PATH => path(work, pick, at, first),
         pick::TEXT => {
-            string(task, pick.argument, piece::PATH, at);
+            string(work, pick.argument, piece::PATH, at);
         }
         pick::ADDRESS => {
-            let size = argument(task, pick.with) as u32;
-            address(task, pick.argument, at, size, true);
+            let size = argument(work, pick.with) as u32;
+            address(work, pick.argument, at, size, true);
         }
         pick::ADDRESS_OUT if done => {
-            let size = user(argument(task, pick.with), 0u32);
-            address(task, pick.argument, at, size.unwrap_or(0), false);
+            let size = user(argument(work, pick.with), 0u32);
+            address(work, pick.argument, at, size.unwrap_or(0), false);
         }
-        pick::MESSAGE => message(task, pick.argument, at, true),
-        pick::MESSAGE_OUT if done => message(task, pick.argument, at, false),
+        pick::MESSAGE => message(work, pick.argument, at, true),
+        pick::MESSAGE_OUT if done => message(work, pick.argument, at, false),
         pick::BYTES => {
             let mut size = pick.size as u32;
             if pick.with != pick::ALL {
-                size = limited(task, argument(task, pick.with) as u32, size);
+                size = limited(work, argument(work, pick.with) as u32, size);
             }
-            bytes(task, pick.argument, piece::BYTES, at, size);
+            bytes(work, pick.argument, piece::BYTES, at, size);
         }
         pick::BYTES_OUT if done => {
-            bytes(task, pick.argument, piece::BYTES, at, pick.size as u32);
+            bytes(work, pick.argument, piece::BYTES, at, pick.size as u32);
         }
         pick::SIZED_OUT if done => {
-            let size = user(argument(task, pick.with), 0u32).unwrap_or(0);
-            let size = limited(task, size, pick.size as u32);
-            bytes(task, pick.argument, piece::BYTES, at, size);
+            let size = user(argument(work, pick.with), 0u32).unwrap_or(0);
+            let size = limited(work, size, pick.size as u32);
+            bytes(work, pick.argument, piece::BYTES, at, size);
         }
         pick::IN_OUT if done || !after => {
-            bytes(task, pick.argument, piece::BYTES, at, pick.size as u32);
+            bytes(work, pick.argument, piece::BYTES, at, pick.size as u32);
         }
-        pick::RESULT_OUT if task.call.result > 0 => result(task, pick.argument, at),
-        pick::STRINGS if !done => strings(task, pick.argument, at),
+        pick::RESULT_OUT if work.call.result > 0 => result(work, pick.argument, at),
+        pick::STRINGS if !done => strings(work, pick.argument, at),
         _ => {}
     }
 }
 
 /// Of a size that the caller says, as much as is kept.
 #[inline(always)]
-fn limited(task: &mut Task, size: u32, most: u32) -> u32 {
+fn limited(work: &mut Work, size: u32, most: u32) -> u32 {
     if size <= most {
         return size;
     }
-    task.call.head.flags |= flag::CUT;
+    work.call.head.flags |= flag::CUT;
     most
 }
 
@@ -179,10 +179,10 @@ fn user<T: Copy>(at: u64, zero: T) -> Option<T> {
 
 /// Whether it could not be read before: it is read again.
 #[inline(always)]
-fn missing(task: &mut Task, pick: Pick) -> bool {
+fn missing(work: &mut Work, pick: Pick) -> bool {
     let mut missing = false;
     for n in 0..PIECES {
-        let piece = &mut task.call.pieces[n];
+        let piece = &mut work.call.pieces[n];
         if piece.what == piece::UNREADABLE && piece.argument == pick.argument {
             // taken out: another piece follows
             piece.what = 0;
@@ -194,65 +194,65 @@ fn missing(task: &mut Task, pick: Pick) -> bool {
 
 /// The next piece; its text is in place already.
 #[inline(always)]
-pub fn put(task: &mut Task, what: u8, argument: u8, size: u32) {
-    let at = task.pieces as usize;
+pub fn put(work: &mut Work, what: u8, argument: u8, size: u32) {
+    let at = work.pieces as usize;
     if at >= PIECES {
-        task.call.head.flags |= flag::CUT;
+        work.call.head.flags |= flag::CUT;
         return;
     }
-    task.call.pieces[at] = Piece {
+    work.call.pieces[at] = Piece {
         what,
         argument,
         size: size as u16,
     };
-    task.pieces += 1;
-    task.used += size;
+    work.pieces += 1;
+    work.used += size;
 }
 
 #[inline(always)]
-fn unreadable(task: &mut Task, argument: u8) {
-    put(task, piece::UNREADABLE, argument, 0);
+fn unreadable(work: &mut Work, argument: u8) {
+    put(work, piece::UNREADABLE, argument, 0);
 }
 
 /// Where the next piece goes; none where all is used.
 #[inline(always)]
-pub fn room(task: &mut Task) -> Option<*mut u8> {
-    let used = task.used as usize;
+pub fn room(work: &mut Work) -> Option<*mut u8> {
+    let used = work.used as usize;
     if used >= TEXT {
-        task.call.head.flags |= flag::CUT;
+        work.call.head.flags |= flag::CUT;
         return None;
     }
     // SAFETY: behind TEXT one more PIECE is there.
-    Some(unsafe { task.text.as_mut_ptr().add(used) })
+    Some(unsafe { work.text.as_mut_ptr().add(used) })
 }
 
 /// Where they are; none where nothing was read.
 #[inline(always)]
-fn bytes(task: &mut Task, argument: u8, what: u8, at: u64, size: u32) -> Option<*const u8> {
+fn bytes(work: &mut Work, argument: u8, what: u8, at: u64, size: u32) -> Option<*const u8> {
     if at == 0 || size == 0 {
         return None;
     }
-    let kept = limited(task, size, PIECE as u32 - 1);
-    let to = room(task)?;
+    let kept = limited(work, size, PIECE as u32 - 1);
+    let to = room(work)?;
     // SAFETY: less than PIECE bytes are written.
     let result =
         unsafe { helper::bpf_probe_read_user(to.cast(), masked::<PIECE>(kept), at as *const _) };
     if result < 0 {
-        unreadable(task, argument);
+        unreadable(work, argument);
         return None;
     }
-    put(task, what, argument, kept);
+    put(work, what, argument, kept);
     Some(to)
 }
 
 #[inline(always)]
-fn address(task: &mut Task, argument: u8, at: u64, size: u32, callers: bool) {
+fn address(work: &mut Work, argument: u8, at: u64, size: u32, callers: bool) {
     let size = if size > LONGEST_ADDRESS {
         LONGEST_ADDRESS
     } else {
         size
     };
-    let Some(to) = bytes(task, argument, piece::ADDRESS, at, size) else {
+    let Some(to) = bytes(work, argument, piece::ADDRESS, at, size) else {
         return;
     };
     if !callers || size < 3 {
@@ -261,95 +261,95 @@ fn address(task: &mut Task, argument: u8, at: u64, size: u32, callers: bool) {
     // SAFETY: three bytes were just written.
     let (family, first) = unsafe { (to.cast::<u16>().read_unaligned(), *to.add(2)) };
     if family == AF_UNIX && first != 0 && first != b'/' {
-        base(task, argument, pick::CWD);
+        base(work, argument, pick::CWD);
     }
 }
 
 #[inline(always)]
-fn message(task: &mut Task, argument: u8, at: u64, callers: bool) {
+fn message(work: &mut Work, argument: u8, at: u64, callers: bool) {
     if at == 0 {
         return;
     }
     // struct msghdr: void *msg_name; int msg_namelen; …
     let Some((name, size)) = user(at, (0u64, 0u32)) else {
-        return unreadable(task, argument);
+        return unreadable(work, argument);
     };
     if name != 0 {
-        address(task, argument, name, size, callers);
+        address(work, argument, name, size, callers);
     }
 }
 
 /// As many bytes as the call says that it wrote.
 #[inline(always)]
-fn result(task: &mut Task, argument: u8, at: u64) {
-    let size = task.call.result as u32;
+fn result(work: &mut Work, argument: u8, at: u64) {
+    let size = work.call.result as u32;
     if size < PIECE as u32 {
-        bytes(task, argument, piece::BYTES, at, size);
+        bytes(work, argument, piece::BYTES, at, size);
         return;
     }
-    let kept = limited(task, size, LONG as u32 - 1);
-    long(task, argument, piece::BYTES, |to| {
+    let kept = limited(work, size, LONG as u32 - 1);
+    long(work, argument, piece::BYTES, |to| {
         // SAFETY: less than LONG bytes are written.
         let result =
             unsafe { helper::bpf_probe_read_user(to.cast(), masked::<LONG>(kept), at as *const _) };
         if result < 0 { 0 } else { kept }
     });
-    put(task, piece::ELSEWHERE, argument, 0);
+    put(work, piece::ELSEWHERE, argument, 0);
 }
 
 #[inline(always)]
-fn strings(task: &mut Task, argument: u8, at: u64) {
+fn strings(work: &mut Work, argument: u8, at: u64) {
     if at == 0 {
         return;
     }
-    let begin = task.used;
+    let begin = work.used;
     for n in 0..=STRINGS {
         let Some(text) = user(at + 8 * n, 0u64) else {
-            task.used = begin;
-            return unreadable(task, argument);
+            work.used = begin;
+            return unreadable(work, argument);
         };
         if text == 0 {
             break;
         }
         if n == STRINGS {
-            task.call.head.flags |= flag::CUT;
+            work.call.head.flags |= flag::CUT;
             break;
         }
-        let Some(to) = room(task) else { break };
+        let Some(to) = room(work) else { break };
         // SAFETY: at most PIECE bytes are written, with the NUL.
         let size =
             unsafe { helper::bpf_probe_read_user_str(to.cast(), PIECE as u32, text as *const _) };
         if size <= 0 {
-            task.used = begin;
-            return unreadable(task, argument);
+            work.used = begin;
+            return unreadable(work, argument);
         }
         if size == PIECE as i64 {
-            task.call.head.flags |= flag::CUT;
+            work.call.head.flags |= flag::CUT;
         }
-        task.used += masked::<{ 2 * PIECE }>(size as u32);
+        work.used += masked::<{ 2 * PIECE }>(size as u32);
     }
-    let size = task.used - begin;
-    task.used = begin;
-    put(task, piece::STRING, argument, size);
+    let size = work.used - begin;
+    work.used = begin;
+    put(work, piece::STRING, argument, size);
 }
 
 /// Its first byte, 0 where it could not be read: with an option the compiler looks at what was never written.
 #[inline(always)]
-fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
+fn string(work: &mut Work, argument: u8, what: u8, at: u64) -> u8 {
     if at == 0 {
         return 0;
     }
-    let Some(to) = room(task) else { return 0 };
+    let Some(to) = room(work) else { return 0 };
     // SAFETY: at most PIECE bytes are written, with the NUL.
     let size = unsafe { helper::bpf_probe_read_user_str(to.cast(), PIECE as u32, at as *const _) };
     if size <= 0 {
-        unreadable(task, argument);
+        unreadable(work, argument);
         return 0;
     }
     // SAFETY: it was just written.
     let first = unsafe { *to };
     if size >= PIECE as i64 {
-        let kept = long(task, argument, what, |to| {
+        let kept = long(work, argument, what, |to| {
             // SAFETY: at most LONG bytes are written.
             let size =
                 unsafe { helper::bpf_probe_read_user_str(to.cast(), LONG as u32, at as *const _) };
@@ -357,29 +357,29 @@ fn string(task: &mut Task, argument: u8, what: u8, at: u64) -> u8 {
         });
         // as long as a path may be, or cut
         if kept == LONG as u32 && user(at + LONG as u64 - 1, 0u8) != Some(0) {
-            task.call.head.flags |= flag::CUT;
+            work.call.head.flags |= flag::CUT;
         }
-        put(task, piece::ELSEWHERE, argument, 0);
+        put(work, piece::ELSEWHERE, argument, 0);
     } else {
-        put(task, what, argument, size as u32);
+        put(work, what, argument, size as u32);
     }
     first
 }
 
 /// A record of its own; `fill` says how much of it is used, which is 0 without room for one.
 #[inline(always)]
-fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) -> u32 {
+fn long(work: &mut Work, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u32) -> u32 {
     // the call's own head is written when it is sent
     let (process, thread) = ids();
     let head = Head {
         kind: kind::LONG_TEXT,
         size: size_of::<LongText>() as u32,
-        action: task.action,
+        action: work.action,
         process,
         thread,
-        ..task.call.head
+        ..work.call.head
     };
-    let serial = task.serial;
+    let serial = work.serial;
     let mut kept = 0;
     reserved::<LongText>(|record| {
         record.head = head;
@@ -396,16 +396,16 @@ fn long(task: &mut Task, argument: u8, what: u8, fill: impl FnOnce(*mut u8) -> u
 
 /// `first`: where it begins was not read yet. It is read before, because the call may change it.
 #[inline(always)]
-fn path(task: &mut Task, pick: Pick, at: u64, first: bool) {
-    if at != 0 && string(task, pick.argument, piece::PATH, at) != b'/' && first {
-        base(task, pick.argument, pick.with);
+fn path(work: &mut Work, pick: Pick, at: u64, first: bool) {
+    if at != 0 && string(work, pick.argument, piece::PATH, at) != b'/' && first {
+        base(work, pick.argument, pick.with);
     }
 }
 
 #[inline(always)]
-pub fn count_unreadable(task: &Task) {
+pub fn count_unreadable(work: &Work) {
     for n in 0..PIECES {
-        if task.call.pieces[n].what == piece::UNREADABLE
+        if work.call.pieces[n].what == piece::UNREADABLE
             && let Some(tally) = tally()
         {
             add(&mut tally.unreadable, 1);

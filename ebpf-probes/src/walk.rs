@@ -8,7 +8,7 @@ use crate::kernel::{
 use crate::text::{argument, masked, put, room};
 use aya_ebpf::helpers::generated as helper;
 use core::ffi::c_void;
-use stockade_abi::{PIECE, Task, flag, pick, piece};
+use stockade_abi::{PIECE, Work, flag, pick, piece};
 
 /// Names and mounts that are walked at most.
 const DEEPEST: u32 = 1024;
@@ -17,7 +17,7 @@ const AT_FDCWD: i32 = -100;
 /// On the stack of who walks; the kernel calls [`step`] with it.
 #[repr(C)]
 struct Walk {
-    task: *mut Task,
+    work: *mut Work,
     mnt: *const u8,
     dentry: *const u8,
     /// Of `mnt`.
@@ -34,11 +34,11 @@ const OUTSIDE: u64 = 2;
 
 /// `struct path` of the directory; none where the descriptor is none.
 #[inline(always)]
-fn directory(task: &Task, with: u8, fs: *const u8) -> Option<*const u8> {
+fn directory(work: &Work, with: u8, fs: *const u8) -> Option<*const u8> {
     let descriptor = if with == pick::CWD {
         AT_FDCWD
     } else {
-        argument(task, with) as i32
+        argument(work, with) as i32
     };
     if descriptor == AT_FDCWD {
         return Some(fs.wrapping_add(offset(&FS_PWD)));
@@ -56,9 +56,9 @@ fn directory(task: &Task, with: u8, fs: *const u8) -> Option<*const u8> {
 
 /// Names from a directory up to the root of the process: `with` is the argument that holds its descriptor.
 #[inline(always)]
-pub fn base(task: &mut Task, argument_number: u8, with: u8) {
+pub fn base(work: &mut Work, argument_number: u8, with: u8) {
     let fs = pointer(current(), &TASK_FS);
-    let Some(from) = directory(task, with, fs) else {
+    let Some(from) = directory(work, with, fs) else {
         return;
     };
     let root = fs.wrapping_add(offset(&FS_ROOT));
@@ -67,9 +67,9 @@ pub fn base(task: &mut Task, argument_number: u8, with: u8) {
     // fs/dcache.c, d_unlinked
     let hashed = pointer(dentry, &DENTRY_HASHED);
     let deleted = hashed.is_null() && pointer(dentry, &DENTRY_PARENT) != dentry;
-    let begin = task.used;
+    let begin = work.used;
     let mut walk = Walk {
-        task,
+        work,
         mnt,
         dentry,
         top,
@@ -86,13 +86,13 @@ pub fn base(task: &mut Task, argument_number: u8, with: u8) {
             0,
         )
     };
-    let size = task.used - begin;
-    task.used = begin;
+    let size = work.used - begin;
+    work.used = begin;
     match walk.end {
-        ROOT if deleted => put(task, piece::BASE_DELETED, argument_number, size),
-        ROOT => put(task, piece::BASE, argument_number, size),
+        ROOT if deleted => put(work, piece::BASE_DELETED, argument_number, size),
+        ROOT => put(work, piece::BASE, argument_number, size),
         OUTSIDE => {}
-        _ => task.call.head.flags |= flag::CUT,
+        _ => work.call.head.flags |= flag::CUT,
     }
 }
 
@@ -101,8 +101,8 @@ pub fn base(task: &mut Task, argument_number: u8, with: u8) {
 extern "C" fn step(_: u64, walk: *mut c_void) -> i64 {
     // SAFETY: what `base` gave.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
-    // SAFETY: the task's storage.
-    let task = unsafe { &mut *walk.task };
+    // SAFETY: the work's storage.
+    let work = unsafe { &mut *walk.work };
     let (mnt, dentry) = (walk.mnt, walk.dentry);
     if dentry == walk.root_dentry && mnt == walk.root_mnt {
         walk.end = ROOT;
@@ -122,13 +122,13 @@ extern "C" fn step(_: u64, walk: *mut c_void) -> i64 {
         return 0;
     }
     let name = pointer(dentry, &DENTRY_NAME);
-    let Some(to) = room(task) else { return 1 };
+    let Some(to) = room(work) else { return 1 };
     // SAFETY: at most PIECE bytes are written, with the NUL.
     let size = unsafe { helper::bpf_probe_read_kernel_str(to.cast(), PIECE as u32, name.cast()) };
     if size <= 0 {
         return 1;
     }
-    task.used += masked::<{ 2 * PIECE }>(size as u32);
+    work.used += masked::<{ 2 * PIECE }>(size as u32);
     walk.dentry = parent;
     0
 }

@@ -320,18 +320,28 @@ pub struct Uring {
     pub user_data: u64,
 }
 
-/// In task storage: whose a task is, and the call that it is in.
+/// In task storage: whose a task is, and since when it is in which call. Small, because there must be room for it at
+/// each fork, and the kernel takes that without waiting.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Task {
     pub action: u32,
     pub flags: u32,
     pub serial: u32,
+    pub call: u32,
+    pub time: u64,
+}
+
+/// In another one, where a call is recorded: what was collected of it.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Work {
+    pub action: u32,
+    pub serial: u32,
     /// Of `text`.
     pub used: u32,
     /// Pieces so far.
     pub pieces: u32,
-    pub padding: u32,
     pub call: Call,
     pub text: [u8; TEXT + PIECE],
 }
@@ -344,6 +354,8 @@ pub mod task {
     pub const INSIDE: u32 = 2;
     /// Has not returned from the call that made it.
     pub const NEW: u32 = 4;
+    /// What the call is given was read at its begin.
+    pub const COLLECTED: u32 = 16;
     /// In an exec of the agent's own executable.
     pub const CHOSEN: u32 = 8;
     /// Has not executed the command yet: what it does is stockade's own, and counted for nobody.
