@@ -70,6 +70,41 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What is outside and what is protected, each with its reason.
+fn refused(
+    place: &Path,
+    run: &dyn Fn(&[&str]) -> Result<(Output, String), String>,
+) -> Result<(), String> {
+    // the summary of a run on a terminal names denials by itself where eBPF programs may be loaded; this is no terminal
+    let listed = run(&["run", "--denials", "always", "--", "true"])?.0;
+    let when = if listed.status.success() {
+        "always"
+    } else {
+        "never"
+    };
+    for outside in ["/usr/stockade-demo", ".git/hooks/pre-commit"] {
+        let script = format!("echo x > {outside}");
+        let (out, said) = run(&["run", "--denials", when, "--", "sh", "-c", &script])?;
+        must(
+            !out.status.success() && !place.join(outside).exists(),
+            "the refused write",
+        )?;
+        let named = said.lines().any(|l| {
+            l.starts_with("stockade: denied: ") && l.contains(outside) && l.contains(" by ")
+        });
+        must(
+            named == listed.status.success(),
+            "the denial in the run's own summary",
+        )?;
+        let (_, text) = run(&["why", "write", outside])?;
+        must(
+            text.starts_with("deny") && text.contains("rule "),
+            "the reason",
+        )?;
+    }
+    Ok(())
+}
+
 fn play(stockade: &Path, place: &Path) -> Result<(), String> {
     copy(&sources()?, place).map_err(|e| format!("{}: {e}", place.display()))?;
     println!("{CRATE}, a published crate, in {}", place.display());
@@ -104,33 +139,7 @@ fn play(stockade: &Path, place: &Path) -> Result<(), String> {
     ] {
         must(run(job)?.0.status.success(), "the job")?;
     }
-    // the summary of a run on a terminal names denials by itself where eBPF programs may be loaded; this is no terminal
-    let listed = run(&["run", "--denials", "always", "--", "true"])?.0;
-    let when = if listed.status.success() {
-        "always"
-    } else {
-        "never"
-    };
-    for outside in ["/usr/stockade-demo", ".git/hooks/pre-commit"] {
-        let script = format!("echo x > {outside}");
-        let (out, said) = run(&["run", "--denials", when, "--", "sh", "-c", &script])?;
-        must(
-            !out.status.success() && !place.join(outside).exists(),
-            "the refused write",
-        )?;
-        let named = said.lines().any(|l| {
-            l.starts_with("stockade: denied: ") && l.contains(outside) && l.contains(" by ")
-        });
-        must(
-            named == listed.status.success(),
-            "the denial in the run's own summary",
-        )?;
-        let (_, text) = run(&["why", "write", outside])?;
-        must(
-            text.starts_with("deny") && text.contains("rule "),
-            "the reason",
-        )?;
-    }
+    refused(place, &run)?;
     println!("the job went through, both writes were refused, and each refusal names its rule");
     Ok(())
 }
