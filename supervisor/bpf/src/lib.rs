@@ -7,6 +7,7 @@ mod load;
 mod offsets;
 #[allow(unsafe_code, reason = "each call argues")]
 mod sys;
+mod types;
 
 pub use kernel::Kernel;
 pub use load::{Labels, LoadError, Missed, Options, Probes, Records};

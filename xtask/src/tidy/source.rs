@@ -13,7 +13,7 @@ const UNSAFE: &[&str] = &[
     "tests/src/bin/probe.rs",      // the same calls, made by the side that is refused
     "tests/src/bin/probe/network.rs",
     "tests/src/bin/traced", // calls, processes and requests as no library makes them
-    "tests/src/bin/calls.rs", // and with pointers that lead nowhere
+    "tests/src/bin/calls",  // and with pointers that lead nowhere
     "tests/src/bin/attack.rs", // every other call, with arguments that nobody means
 ];
 

@@ -1,7 +1,7 @@
 //! What waits: polls, timers, watches, rings.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 
 pub fn all() {
     waiting();

@@ -1,7 +1,7 @@
 //! Names, what is known of files, what is in them, descriptors.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 use libc::{O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 
 const O_PATH: u64 = libc::O_PATH as u64;

@@ -1,7 +1,7 @@
 //! Mappings.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 
 const PAGE: u64 = 4096;
 

@@ -1,7 +1,7 @@
 //! Processes, threads, signals, limits.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 
 const SIGCHLD: u64 = libc::SIGCHLD as u64;
 

@@ -1,7 +1,7 @@
 //! Sockets and their addresses.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 
 const INET: u64 = libc::AF_INET as u64;
 const INET6: u64 = libc::AF_INET6 as u64;

@@ -1,7 +1,7 @@
 //! What changes the system, in ways that it refuses, and what only a process in its own namespaces may do.
 #![forbid(unsafe_code)]
 
-use crate::*;
+use super::*;
 
 pub fn refused() {
     let out = buffer();
