@@ -226,6 +226,7 @@ fn no_record_is_too_odd_to_be_decoded() {
             while bytes.len() < size_of::<Call>() + round * 40 {
                 bytes.extend(random().to_ne_bytes());
             }
+            let long = u32::try_from(bytes.len()).unwrap();
             let mut whole = |at: usize, value: &[u8]| {
                 bytes[at..at + value.len()].copy_from_slice(value);
             };
@@ -233,7 +234,7 @@ fn no_record_is_too_odd_to_be_decoded() {
             whole(0, &stockade_abi::kind::CALL.to_ne_bytes());
             // not of another architecture
             whole(2, &[0, 0]);
-            whole(4, &[0; 4]);
+            whole(4, &long.to_ne_bytes());
             whole(head, &u32::try_from(call.number).unwrap().to_ne_bytes());
             // kinds of pieces and arguments that there are, most of the time
             for n in 0..stockade_abi::PIECES {
