@@ -70,11 +70,11 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// One run of stockade, with what it said.
+type Run<'a> = dyn Fn(&[&str]) -> Result<(Output, String), String> + 'a;
+
 /// What is outside and what is protected, each with its reason.
-fn refused(
-    place: &Path,
-    run: &dyn Fn(&[&str]) -> Result<(Output, String), String>,
-) -> Result<(), String> {
+fn refused(place: &Path, run: &Run<'_>) -> Result<(), String> {
     // the summary of a run on a terminal names denials by itself where eBPF programs may be loaded; this is no terminal
     let listed = run(&["run", "--denials", "always", "--", "true"])?.0;
     let when = if listed.status.success() {
