@@ -198,9 +198,12 @@ fn many_short_lived_processes_are_kept_or_counted_as_lost() {
     let seen = session.read(child);
     assert_eq!(seen.said("forks"), [made]);
     assert_eq!(seen.counted(0, "clone"), made);
-    assert_eq!(
-        u64::from(forks(&seen).iter().map(|f| f.head.action).max().unwrap()),
-        made
+    let actions = u64::from(forks(&seen).iter().map(|f| f.head.action).max().unwrap());
+    // a fork that the kernel skipped the program at gives no number
+    assert!(
+        (made.saturating_sub(seen.missed)..=made).contains(&actions),
+        "{actions} of {made}, {} skipped",
+        seen.missed
     );
     // of each its making, its begin and its end; and the first one's end
     let records = 3 * made + 1;
