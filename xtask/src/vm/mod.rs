@@ -49,6 +49,9 @@ struct Kernel {
     landlock_abi: u64,
     #[serde(default)]
     by_name_only: bool,
+    /// Its processors take turns on one thread of the host's.
+    #[serde(default)]
+    one_thread: bool,
 }
 
 #[derive(Deserialize)]
@@ -181,7 +184,12 @@ fn shell(yes: bool, name: &str) -> Result<(), String> {
         for kernel in &data.kernel {
             let fetched = fetch::kernel(kernel, cache)?;
             let initramfs = image::initramfs(&fetched, work)?;
-            must(&mut machine(&fetched.image, &initramfs, &disk))?;
+            must(&mut machine(
+                &fetched.image,
+                &initramfs,
+                &disk,
+                kernel.one_thread,
+            ))?;
         }
         Ok(())
     })
@@ -223,7 +231,8 @@ fn one(
     print!("{}", fetched.packages);
     let initramfs = image::initramfs(&fetched, work)?;
     let log = cache.join(format!("{}.log", kernel.name));
-    let results = boot(&fetched.image, &initramfs, disk, &log)?.check(kernel, guest);
+    let machine = machine(&fetched.image, &initramfs, disk, kernel.one_thread);
+    let results = boot(machine, &log)?.check(kernel, guest);
     for wrong in &results.wrong {
         println!("{}: {wrong}", kernel.name);
     }
@@ -237,14 +246,16 @@ fn one(
     Ok((fetched.packages, results))
 }
 
-fn machine(image: &Path, initramfs: &Path, disk: &Path) -> Command {
-    let machine = "-accel tcg,thread=multi -cpu max -m 2048 -smp 2 -no-reboot \
-        -display none -serial stdio -monitor none -nic none";
+fn machine(image: &Path, initramfs: &Path, disk: &Path, one_thread: bool) -> Command {
+    let machine =
+        "-cpu max -m 2048 -smp 2 -no-reboot -display none -serial stdio -monitor none -nic none";
+    let threads = if one_thread { "single" } else { "multi" };
     // the kernel's test of its timer panics where a busy host lets an emulated one wait
     let kernel = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off no_timer_check";
     let disk = format!("file={},format=raw,if=virtio,snapshot=on", disk.display());
     let mut command = Command::new("qemu-system-x86_64");
     command
+        .args(["-accel", &format!("tcg,thread={threads}")])
         .args(machine.split_ascii_whitespace())
         .args(["-append", kernel])
         .arg("-kernel")
@@ -256,8 +267,8 @@ fn machine(image: &Path, initramfs: &Path, disk: &Path) -> Command {
 }
 
 /// The console's lines as they come, until the guest is off or its time is over.
-fn boot(image: &Path, initramfs: &Path, disk: &Path, log: &Path) -> Result<Results, String> {
-    let mut child = machine(image, initramfs, disk)
+fn boot(mut machine: Command, log: &Path) -> Result<Results, String> {
+    let mut child = machine
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
