@@ -217,7 +217,9 @@ fn classes_are_those_of_strace() {
         let log = run(&mut strace, &log);
         let threads = strace::threads(&log);
         let lines = threads.into_iter().flat_map(|(_, lines)| lines);
-        lines.map(|l| l.call).collect::<BTreeSet<String>>()
+        // what strace prints of a thread that ended before it could ask
+        let named = lines.map(|l| l.call).filter(|call| call != "???");
+        named.collect::<BTreeSet<String>>()
     };
     let all = made("trace=all");
     for (name, class) in [
