@@ -8,6 +8,8 @@ use nix::sys::stat::SFlag;
 use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use stockade_enforce::{Event, Exit, LaunchError, Plan, Session, Terminal};
 
@@ -327,10 +329,20 @@ pub fn leave_signals_to_the_command() {
     }
 }
 
-/// Ends this process as the agent ended, so that a shell or a script sees the same.
-pub fn end_by(signal: i32) {
+/// As a command of this process's own ended.
+pub fn status_of(ended: ExitStatus) -> u8 {
+    match (ended.signal(), ended.code()) {
+        (Some(signal), _) => end_by(signal),
+        (None, code) => u8::try_from(code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
+    }
+}
+
+/// Ends this process as the agent ended, so that a shell or a script sees the same; the status, as a shell says it, of a
+/// signal that ends nothing.
+pub fn end_by(signal: i32) -> u8 {
+    let status = u8::try_from(128 + signal).unwrap_or(u8::MAX);
     let Ok(signal) = Signal::try_from(signal) else {
-        return;
+        return status;
     };
     // the core, where there is to be one, was the agent's
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).unwrap_or(());
@@ -340,4 +352,5 @@ pub fn end_by(signal: i32) {
     set.add(signal);
     set.thread_unblock().unwrap_or(());
     nix::sys::signal::raise(signal).unwrap_or(());
+    status
 }

@@ -10,4 +10,4 @@ mod sys;
 mod types;
 
 pub use kernel::Kernel;
-pub use load::{Labels, LoadError, Missed, Options, Probes, Records};
+pub use load::{Labels, LoadError, Missed, Options, Probes, Records, privileged};

@@ -90,6 +90,8 @@ pub struct Probes {
     attached: Vec<&'static str>,
     /// Tracepoints that this kernel does not have.
     pub without: Vec<&'static str>,
+    /// Of the ring, in bytes.
+    pub ring: u32,
 }
 
 impl Probes {
@@ -122,6 +124,7 @@ impl Probes {
             object,
             attached: Vec::new(),
             without: Vec::new(),
+            ring: options.ring,
         };
         probes.set(filter)?;
         let mut map: Array<_, Bytes<{ size_of::<Shape>() }>> = probes.array("SHAPES")?;
@@ -354,7 +357,7 @@ fn open_call() -> u64 {
 }
 
 /// Asked for first: without, some kernels say EINVAL of a map (seen on 6.12 and 7.2), as of one that is wrong.
-fn privileged() -> bool {
+pub fn privileged() -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     const CAP_PERFMON: u64 = 1 << 38;
     const CAP_BPF: u64 = 1 << 39;

@@ -2,11 +2,10 @@
 
 use crate::cli::{ActionCommand, ActionRun, Note, Until};
 use crate::exit::Failure;
+use crate::trace::begin::becoming;
 use crate::trace::claims::VARIABLE;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use stockade_enforce::OWN;
 use stockade_events::claim::{Claim, Says};
@@ -33,15 +32,7 @@ pub fn run(command: &ActionCommand) -> Result<u8, Failure> {
 fn run_as(run: &ActionRun) -> Result<u8, Failure> {
     let ActionRun { id, label, command } = run;
     send(&Claim::new(Says::Run, id, label));
-    let (program, arguments) = (&command[0], &command[1..]);
-    let error = Command::new(program).args(arguments).exec();
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return Err(Failure::NotFound(program.clone()));
-    }
-    Err(Failure::Execute {
-        program: Path::new(program).into(),
-        error,
-    })
+    Err(becoming(command))
 }
 
 /// A hook must not fail, nor wait for long, because nobody listens or too much was said.

@@ -10,7 +10,6 @@ use crate::trace::{Selection, Tracing, Wanted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use stockade_bpf::Options;
 
@@ -27,21 +26,19 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
         .map_err(|e| Failure::file("look into", Path::new("/"), e))?;
     let waiting = Waiting::new(&run.command, &[])?;
     let process = waiting.pid();
-    let tracing = Tracing::begin(Wanted {
-        selection: Selection::parse(&[audit::calls(&policy)])?,
-        options: Options::default(),
-        session: format!("audit-{}", std::process::id()),
-        begins: Some(process.as_raw().cast_unsigned()),
-        sinks: vec![sink],
-        agent: None,
-        claims: None,
-        running: None,
-        last_action: 0,
-    })?;
+    let selection = Selection::parse(&[audit::calls(&policy)])?;
+    let session = format!("audit-{}", std::process::id());
+    let tracing = Tracing::begin(
+        Options::default(),
+        Wanted {
+            begins: Some(process.as_raw().cast_unsigned()),
+            ..Wanted::new(selection, session, vec![sink])
+        },
+    )?;
     let pidfd = stockade_enforce::pidfd(process).map_err(|e| Failure::Output(e.into()))?;
     tracing
         .probes()
-        .label(pidfd.as_fd(), process.as_raw(), 0, true)?;
+        .label_first(pidfd.as_fd(), process.as_raw(), true)?;
     crate::session::leave_signals_to_the_command();
     let status = waiting.go()?.wait().map_err(Failure::Output)?;
     let lost = tracing.end()?.missing.lost;
@@ -59,11 +56,7 @@ pub fn run(run: &Run) -> Result<u8, Failure> {
     if let Some(path) = &run.summary {
         std::fs::write(path, markdown(&found)).map_err(|e| Failure::file("write", path, e))?;
     }
-    if let Some(signal) = status.signal() {
-        crate::session::end_by(signal);
-        return Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX));
-    }
-    Ok(u8::try_from(status.code().unwrap_or(0) & 0xff).unwrap_or(u8::MAX))
+    Ok(crate::session::status_of(status))
 }
 
 fn as_json(found: &Found) -> Result<(), Failure> {

@@ -62,15 +62,10 @@ pub fn status(over: Over) -> Result<u8, Failure> {
         Exit::Signal(_) | Exit::OutOfMemory if over.timed_out => 124,
         Exit::OutOfMemory => {
             let signal = nix::sys::signal::Signal::SIGKILL as i32;
-            session::end_by(signal);
-            u8::try_from(128 + signal).unwrap_or(u8::MAX)
+            session::end_by(signal)
         }
         Exit::Code(code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
-        Exit::Signal(signal) => {
-            session::end_by(signal);
-            // of a signal that does not end a process: as a shell says it
-            u8::try_from(128 + signal).unwrap_or(u8::MAX)
-        }
+        Exit::Signal(signal) => session::end_by(signal),
     })
 }
 
@@ -80,7 +75,7 @@ pub fn say_denials(over: &Over, watched: Option<Result<Watched, Failure>>) {
         Some(Ok(watched)) => denials::summary(&watched, failed),
         Some(Err(failure)) => failure.print(),
         None if matches!(over.result, Ok(Exit::Code(code)) if code != 0) => complain(
-            "stockade: denials are not visible: to list them takes root, or CAP_BPF and CAP_PERFMON; `stockade why read|write|exec|connect OBJECT` says what a rule decides",
+            "stockade: denials are not visible: to list them takes root, or CAP_BPF and CAP_PERFMON, and a terminal or `--denials always`; `stockade why read|write|exec|connect OBJECT` says what a rule decides",
         ),
         None => {}
     }

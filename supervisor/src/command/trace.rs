@@ -15,7 +15,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use stockade_bpf::{LoadError, Options};
 use stockade_events::sink::{Format, Look, Out, SINKS};
@@ -44,16 +43,10 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
     let (file, name) = output(trace)?;
     let look = look(trace, &file);
     let sink = (format.open)(Out::new(Box::new(Patient(file))), look);
+    let session = format!("trace-{}", std::process::id());
     let wanted = Wanted {
-        selection,
-        options,
-        session: format!("trace-{}", std::process::id()),
-        begins: None,
-        sinks: vec![sink],
         agent: agent.as_ref().map(Executable::numbers),
-        claims: None,
-        running: None,
-        last_action: 0,
+        ..Wanted::new(selection, session, vec![sink])
     };
     let (end, ended) = if trace.command.is_empty() {
         let roots = match &trace.session {
@@ -64,10 +57,10 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
             session: trace.session.clone().unwrap_or(wanted.session),
             ..wanted
         };
-        let ended = running::trace(wanted, &roots).map_err(explained)?;
+        let ended = running::trace(options, wanted, &roots).map_err(explained)?;
         (Ok(End::All), ended)
     } else {
-        of_command(trace, wanted)?
+        of_command(trace, options, wanted)?
     };
     if let Some(agent) = agent.filter(|_| !ended.agent_began) {
         complain(&format!(
@@ -77,14 +70,18 @@ pub fn run(trace: &Trace) -> Result<u8, Failure> {
     }
     report(trace, &ended, &name);
     Ok(match end? {
-        End::Command(status) => as_the_command(status),
-        End::Asked(signal) => as_by(signal),
+        End::Command(status) => crate::session::status_of(status),
+        End::Asked(signal) => crate::session::end_by(signal),
         End::All => 0,
     })
 }
 
 /// A command of this process's own, until it ends.
-fn of_command(trace: &Trace, wanted: Wanted) -> Result<(Result<End, Failure>, Ended), Failure> {
+fn of_command(
+    trace: &Trace,
+    options: Options,
+    wanted: Wanted,
+) -> Result<(Result<End, Failure>, Ended), Failure> {
     // a trace is worth having without
     let claims = claims::Socket::new().map_err(|error| {
         complain(&format!(
@@ -102,7 +99,7 @@ fn of_command(trace: &Trace, wanted: Wanted) -> Result<(Result<End, Failure>, En
         claims,
         ..wanted
     };
-    let tracing = Tracing::begin(wanted).map_err(explained)?;
+    let tracing = Tracing::begin(options, wanted).map_err(explained)?;
     let pidfd = stockade_enforce::pidfd(process).map_err(|e| Failure::Output(e.into()))?;
     tracing
         .probes()
@@ -132,19 +129,6 @@ fn agent(trace: &Trace) -> Result<Option<Executable>, Failure> {
         )));
     }
     Ok(found)
-}
-
-fn as_the_command(status: ExitStatus) -> u8 {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => as_by(signal),
-        (None, code) => u8::try_from(code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
-    }
-}
-
-/// Ends here, unless the signal is one that ends nothing.
-fn as_by(signal: i32) -> u8 {
-    crate::session::end_by(signal);
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
 fn format(trace: &Trace) -> Result<&'static Format, Failure> {

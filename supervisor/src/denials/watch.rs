@@ -24,15 +24,9 @@ const RING: u32 = 4 << 20;
 
 /// Whether it is worth asking the kernel: in another user namespace the same capabilities count for nothing.
 pub fn may() -> bool {
-    const NEEDED: u64 = 1 << 38 | 1 << 39; // CAP_PERFMON, CAP_BPF
-    const ADMIN: u64 = 1 << 21;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|c| u64::from_str_radix(c.trim(), 16).ok());
-    let capable = effective.is_some_and(|c| c & NEEDED == NEEDED || c & ADMIN != 0);
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    capable && whole
+    whole && stockade_bpf::privileged()
 }
 
 /// On its way, while the session is made.
@@ -112,20 +106,13 @@ impl Loaded {
             nothing_unwritten: Unwritten::default(),
         };
         let wanted = Wanted {
-            selection: self.selection,
-            options: Options::default(),
-            session: folder.id.clone(),
             begins: Some(agent.as_raw().cast_unsigned()),
-            sinks: vec![Box::new(sink)],
-            agent: None,
-            claims: None,
-            running: None,
-            last_action: 0,
+            ..Wanted::new(self.selection, folder.id.clone(), vec![Box::new(sink)])
         };
         let tracing = begin(self.probes, wanted)?;
         tracing
             .probes()
-            .label(session.descriptor(), agent.as_raw(), 0, true)?;
+            .label_first(session.descriptor(), agent.as_raw(), true)?;
         Ok(Watching { tracing, recorder })
     }
 }

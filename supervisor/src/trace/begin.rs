@@ -77,19 +77,26 @@ pub fn begin(parent: i32, command: &[OsString]) -> Result<u8, Failure> {
     }
     raise(Signal::SIGSTOP).map_err(failed)?;
     set_pdeathsig(None).map_err(failed)?;
-    // stockade's own
+    Err(becoming(command))
+}
+
+/// This process becomes the command; why it did not.
+pub fn becoming(command: &[OsString]) -> Failure {
+    // blocked for stockade's own files
     let mut size = SigSet::empty();
     size.add(Signal::SIGXFSZ);
-    size.thread_unblock().map_err(failed)?;
+    if let Err(errno) = size.thread_unblock() {
+        return Failure::Output(errno.into());
+    }
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Failure::Usage("no command".into()));
+        return Failure::Usage("no command".into());
     };
     let error = Command::new(program).args(arguments).exec();
     if error.kind() == std::io::ErrorKind::NotFound {
-        return Err(Failure::NotFound(program.clone()));
+        return Failure::NotFound(program.clone());
     }
-    Err(Failure::Execute {
+    Failure::Execute {
         program: Path::new(program).into(),
         error,
-    })
+    }
 }

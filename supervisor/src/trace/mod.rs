@@ -66,7 +66,6 @@ struct Told {
 /// What is needed to begin.
 pub struct Wanted {
     pub selection: Selection,
-    pub options: Options,
     pub session: String,
     /// The process that is to execute the command.
     pub begins: Option<u32>,
@@ -79,6 +78,22 @@ pub struct Wanted {
     pub running: Option<Receiver<Known>>,
     /// The last action that runs already.
     pub last_action: u32,
+}
+
+impl Wanted {
+    /// Of a command of which nothing else is known.
+    pub fn new(selection: Selection, session: String, sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self {
+            selection,
+            session,
+            begins: None,
+            sinks,
+            agent: None,
+            claims: None,
+            running: None,
+            last_action: 0,
+        }
+    }
 }
 
 /// From the reader to the writer.
@@ -113,10 +128,10 @@ pub struct Ended {
 }
 
 impl Tracing {
-    pub fn begin(wanted: Wanted) -> Result<Self, Failure> {
+    pub fn begin(options: Options, wanted: Wanted) -> Result<Self, Failure> {
         let filter = wanted.selection.filter(wanted.agent);
         let before = Instant::now();
-        let probes = Probes::load(wanted.options, &filter, &calls::shapes())?;
+        let probes = Probes::load(options, &filter, &calls::shapes())?;
         let loaded_in = before.elapsed();
         let tracing = Self::with(probes, wanted)?;
         Ok(Self {
@@ -142,7 +157,7 @@ impl Tracing {
             told: Arc::clone(&told),
             looked: Instant::now(),
         };
-        let ring = wanted.options.ring as usize;
+        let ring = probes.ring as usize;
         let (to, from) = sync_channel(LOADS);
         Ok(Self {
             probes,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
-use stockade_bpf::LoadError;
+use stockade_bpf::{LoadError, Options};
 use stockade_events::Known;
 
 /// Looked so often whether all have ended.
@@ -229,7 +229,7 @@ fn known(process: u32, label: Label) -> Known {
 }
 
 /// Until Ctrl-C, or until the last has ended.
-pub fn trace(wanted: Wanted, roots: &Roots) -> Result<Ended, Failure> {
+pub fn trace(options: Options, wanted: Wanted, roots: &Roots) -> Result<Ended, Failure> {
     let signals = signals().map_err(|e| Failure::Output(e.into()))?;
     let mut labels = Labels {
         agent: wanted.agent,
@@ -239,14 +239,16 @@ pub fn trace(wanted: Wanted, roots: &Roots) -> Result<Ended, Failure> {
     // before the first label: from there on the kernel counts
     let first = labels.assign(&processes(), roots);
     let (to, running) = channel();
-    let mut options = wanted.options;
-    options.ask_leader = true;
-    let tracing = Tracing::begin(Wanted {
-        options,
+    let options = Options {
+        ask_leader: true,
+        ..options
+    };
+    let wanted = Wanted {
         running: Some(running),
         last_action: labels.next,
         ..wanted
-    })?;
+    };
+    let tracing = Tracing::begin(options, wanted)?;
     labels.next = BETWEEN;
     // nobody has a label yet, so all of it is so; and what they do from here on is known to be theirs
     for process in &first {
