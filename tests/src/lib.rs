@@ -137,6 +137,17 @@ pub fn install(program: &Path, to: &Path) {
     assert!(done.expect("install").success(), "{}", to.display());
 }
 
+/// The text with what stands between two marks of a document replaced.
+pub fn between(text: &str, name: &str, now: &str) -> String {
+    let (first, last) = (
+        format!("<!-- {name} -->\n"),
+        format!("<!-- end of {name} -->\n"),
+    );
+    let (head, rest) = text.split_once(&first).expect("the first mark");
+    let (_, tail) = rest.split_once(&last).expect("the last mark");
+    format!("{head}{first}{now}{last}{tail}")
+}
+
 /// Both streams as text.
 pub fn text(output: &Output) -> String {
     let Output {

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use stockade_policy::rule::{self, Effect, Key, PARTIALS, Shape};
 use stockade_policy::{Layer, PRESETS, PolicyText};
-use stockade_tests::{Place, stockade};
+use stockade_tests::{Place, between, stockade};
 
 fn path() -> PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy.md").into()
@@ -59,17 +59,6 @@ fn keys() -> String {
         );
     }
     out
-}
-
-/// The text with what stands between two marks replaced.
-fn between(text: &str, name: &str, now: &str) -> String {
-    let (first, last) = (
-        format!("<!-- {name} -->\n"),
-        format!("<!-- end of {name} -->\n"),
-    );
-    let (head, rest) = text.split_once(&first).expect("the first mark");
-    let (_, tail) = rest.split_once(&last).expect("the last mark");
-    format!("{head}{first}{now}{last}{tail}")
 }
 
 /// The files that the next console block finds.

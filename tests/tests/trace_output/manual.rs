@@ -4,7 +4,7 @@
 //! What differs from run to run is shown as something that does not: numbers of processes, addresses, times.
 
 use serde_json::Value;
-use stockade_tests::{Place, stockade};
+use stockade_tests::{Place, between, stockade};
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
@@ -196,17 +196,6 @@ fn values(schema: &Value) -> String {
         out += &format!("| `{name}` | {} |\n", meaning.replace('|', "\\|"));
     }
     out
-}
-
-/// The text with what stands between two marks replaced.
-fn between(text: &str, name: &str, now: &str) -> String {
-    let (first, last) = (
-        format!("<!-- {name} -->\n"),
-        format!("<!-- end of {name} -->\n"),
-    );
-    let (head, rest) = text.split_once(&first).expect("the first mark");
-    let (_, tail) = rest.split_once(&last).expect("the last mark");
-    format!("{head}{first}{now}{last}{tail}")
 }
 
 #[test]

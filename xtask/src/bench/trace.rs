@@ -140,36 +140,37 @@ fn bpftrace(place: &Place, program: &str) -> Vec<String> {
     ]
 }
 
-fn of_calls(place: &Place) -> Vec<Tracer> {
-    let print = "tracepoint:syscalls:sys_exit_read /pid == cpid/ { printf(\"read %d\\n\", args->ret); } \
-                 tracepoint:syscalls:sys_exit_write /pid == cpid/ { printf(\"write %d\\n\", args->ret); }";
+/// `calls`: what each of them is to look at; `print`: the same, for bpftrace.
+fn tracers(place: &Place, calls: &str, at_most: f64, print: &str) -> Vec<Tracer> {
     vec![
-        own("stockade trace, as JSON", "-e read,write --json", 2.0),
+        own(
+            "stockade trace, as JSON",
+            &format!("-e {calls} --json"),
+            at_most,
+        ),
         own("stockade trace -c, counters only", "-c", 1.3),
         peer("strace -f", words("strace -f -o /dev/null")),
         peer(
             "strace -f --seccomp-bpf",
-            words("strace -f --seccomp-bpf -e trace=read,write -o /dev/null"),
+            words(&format!(
+                "strace -f --seccomp-bpf -e trace={calls} -o /dev/null"
+            )),
         ),
         peer("perf trace", words("perf trace -o /dev/null --")),
         peer("bpftrace, printf", bpftrace(place, print)),
     ]
 }
 
+fn of_calls(place: &Place) -> Vec<Tracer> {
+    let print = "tracepoint:syscalls:sys_exit_read /pid == cpid/ { printf(\"read %d\\n\", args->ret); } \
+                 tracepoint:syscalls:sys_exit_write /pid == cpid/ { printf(\"write %d\\n\", args->ret); }";
+    tracers(place, "read,write", 2.0, print)
+}
+
 fn of_opens(place: &Place) -> Vec<Tracer> {
     let print = "tracepoint:syscalls:sys_enter_openat /pid == cpid/ { printf(\"open %s\\n\", str(args->filename)); } \
                  tracepoint:syscalls:sys_exit_close /pid == cpid/ { printf(\"close %d\\n\", args->ret); }";
-    vec![
-        own("stockade trace, as JSON", "-e openat,close --json", 1.5),
-        own("stockade trace -c, counters only", "-c", 1.3),
-        peer("strace -f", words("strace -f -o /dev/null")),
-        peer(
-            "strace -f --seccomp-bpf",
-            words("strace -f --seccomp-bpf -e trace=openat,close -o /dev/null"),
-        ),
-        peer("perf trace", words("perf trace -o /dev/null --")),
-        peer("bpftrace, printf", bpftrace(place, print)),
-    ]
+    tracers(place, "openat,close", 1.5, print)
 }
 
 fn lanes<'a>(
